@@ -1,0 +1,111 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vitrine.example/statement"
+)
+
+const getAgain = "get the bundle again from the publisher; if that does not help, report it: somebody changed it"
+
+func (c *candidate) logs(r *Requirement, s *seen, inclusion error) {
+	switch {
+	case inclusion != nil:
+		r.miss("the proof of its place in the log is wrong: "+cleanError(inclusion), getAgain)
+	case s.logErr != nil:
+		r.miss(fmt.Sprintf("the checkpoint of %s: %s", clean(c.logged.Proof.Checkpoint.Origin), cleanError(s.logErr)), getAgain)
+	default:
+		r.meet(fmt.Sprintf("%s, entry %s of %s", s.log.Name(), grouped(c.logged.Proof.Index), grouped(c.logged.Proof.Checkpoint.Size)))
+	}
+}
+
+func (c *candidate) witnesses(r *Requirement, s *seen, p *Policy) {
+	if s == nil || s.logErr != nil {
+		r.miss("not looked at, as the log is not proved", "")
+		return
+	}
+	var names []string
+	for _, w := range s.witness {
+		names = append(names, w.Name)
+	}
+	switch {
+	case len(s.invalid) > 0:
+		r.miss("the cosignature of "+list(s.invalid, "and")+" is not valid", getAgain)
+	case s.quorum:
+		for _, w := range s.witness {
+			evidence := p.operatorWords(w.Name)
+			if !w.Time.IsZero() {
+				evidence += " at " + moment(w.Time)
+			}
+			r.Evidence = append(r.Evidence, evidence)
+		}
+		r.Met = true
+	default:
+		got := "none has"
+		if len(names) > 0 {
+			got = "only " + list(names, "and") + " did"
+		}
+		r.miss(fmt.Sprintf("%s; %s did not", got, list(s.missing, "and")),
+			"get a newer bundle from the publisher, with cosignatures of "+list(s.missing, "or"))
+	}
+}
+
+func (c *candidate) fresh(r *Requirement, s *seen, e *evaluation) {
+	switch {
+	case s == nil || s.logErr != nil:
+		r.miss("not looked at, as the log is not proved", "")
+	case s.asOf.IsZero() && len(s.tooLate) > 0:
+		r.miss(fmt.Sprintf("the time of %s lies in the future: it is %s here", list(s.tooLate, "and"), moment(e.in.Now)),
+			"set this computer's clock; if it is right, report the witness")
+	case s.asOf.IsZero():
+		r.miss("no time is vouched for by as many as are asked", "get a newer bundle from the publisher")
+	case e.in.Now.Sub(s.asOf) > e.policy.MaxAge:
+		r.miss(fmt.Sprintf("last seen %s, %s ago", moment(s.asOf), span(e.in.Now.Sub(s.asOf))),
+			"get a newer bundle from the publisher; if there is none, somebody may be holding back what is new")
+	default:
+		r.meet("seen " + moment(s.asOf))
+	}
+}
+
+func (c *candidate) file(r *Requirement, in Input) {
+	var sameName, sameDigest *statement.Artifact
+	for i := range c.release.Artifacts {
+		a := &c.release.Artifacts[i]
+		switch {
+		case a.SHA256 == in.Digest && a.Size == in.Size:
+			c.hasFile = true
+			r.meet(fmt.Sprintf("%s, %s", clean(a.Name), plural(a.Size, "byte")))
+			return
+		case a.SHA256 == in.Digest:
+			sameDigest = a
+		case a.Name == baseName(in.File):
+			sameName = a
+		}
+	}
+	switch {
+	case sameDigest != nil:
+		r.miss(fmt.Sprintf("the release says %s for it, the file has %s", plural(sameDigest.Size, "byte"), plural(in.Size, "byte")), getAgain)
+	case sameName != nil:
+		r.miss(fmt.Sprintf("%s in the release is another: sha256 %s, %s", clean(sameName.Name), sameName.SHA256, plural(sameName.Size, "byte")),
+			"do not use this file; it was changed, damaged or belongs to another release: get it again")
+	default:
+		r.miss("the release has "+artifacts(c.release.Artifacts), "use the bundle that belongs to this file, or one of these files")
+	}
+}
+
+// artifacts names at most three files and counts the rest.
+func artifacts(as []statement.Artifact) string {
+	var names []string
+	for i, a := range as {
+		if i == 3 {
+			names = append(names, fmt.Sprintf("%d more", len(as)-i))
+			break
+		}
+		names = append(names, fmt.Sprintf("%s (sha256 %.16s…)", clean(a.Name), a.SHA256))
+	}
+	return list(slices.Clip(names), "and")
+}
+
+func baseName(path string) string { return path[strings.LastIndexAny(path, `/\`)+1:] }
