@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"vitrine.example/internal/clock"
+	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/release"
+)
+
+// The exit statuses.
+const (
+	exitYes  = 0 // accepted, done
+	exitNo   = 1 // refused, or a check found faults
+	exitNone = 2 // no answer: bad input, wrong usage, no node
+)
+
+// exitError is an error with what else a command knows of it.
+type exitError struct {
+	error
+	code int
+	hint string
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+// no is the answer no.
+func no(err error, hint string, args ...any) error {
+	return &exitError{err, exitNo, fmt.Sprintf(hint, args...)}
+}
+
+// withHint says what to do about err.
+func withHint(err error, hint string, args ...any) error {
+	return &exitError{err, exitNone, fmt.Sprintf(hint, args...)}
+}
+
+// usage says how a command is used.
+func usage(cmd *cobra.Command, err error) error {
+	return withHint(err, "see: %s --help", cmd.CommandPath())
+}
+
+// known errors of the packages below, with the status and the hint they get.
+var known = []struct {
+	err  error
+	code int
+	hint string
+}{
+	{ledger.ErrHeld, exitNo, "stop the other process; most commands also work while it serves the node"},
+	{release.ErrConflict, exitNo, "a release cannot be changed; choose another --version or --seq"},
+	{clock.ErrBackwards, exitNone, "set the clock right (timedatectl), or wait until it has caught up; nothing is signed before that"},
+	{syscall.ENOSPC, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
+	{syscall.EDQUOT, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
+	{syscall.EROFS, exitNone, "mount the file system writable"},
+	{context.Canceled, exitNone, "it was interrupted; run it again to continue"},
+}
+
+// exit reports err to people and returns the exit status.
+func (c *console) exit(err error) int {
+	if err == nil {
+		return exitYes
+	}
+	code, hint := exitNone, ""
+	if e := (*exitError)(nil); errors.As(err, &e) {
+		code, hint = e.code, e.hint
+	} else {
+		for _, k := range known {
+			if errors.Is(err, k.err) {
+				code, hint = k.code, k.hint
+				break
+			}
+		}
+	}
+	c.say("error: %s", oneLine(err.Error()))
+	if hint != "" {
+		c.say("hint: %s", oneLine(hint))
+	}
+	return code
+}
+
+// oneLine keeps what others wrote from drawing on a terminal or faking a line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+			return '�'
+		}
+		return r
+	}, strings.TrimSpace(s))
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vitrine.example/digest"
+	"vitrine.example/proof"
+	"vitrine.example/verdict"
+)
+
+// policyName is the policy file that is looked for where none is given.
+const policyName = "vitrine-policy.toml"
+
+// barFrom is the size from which people who wait for a hash see a bar.
+const barFrom = 256 << 20
+
+func newVerify(c *console) *cobra.Command {
+	var bundle, policy, at string
+	cmd := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "decide offline whether a file is what its vendor released",
+		Long: `Decide whether FILE meets a policy, from its bundle alone. No network is used.
+
+The bundle is FILE.vitrine, and the policy ./vitrine-policy.toml or the one in
+$XDG_CONFIG_HOME/vitrine/policy.toml, unless others are given.
+Exits 0 where FILE is accepted, 1 where it is refused, 2 where nothing could be
+decided.`,
+		Example: `  vitrine verify app.tar.gz
+  vitrine verify app.tar.gz --policy vitrine-policy.toml --json`,
+		Args: operands("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			now, err := moment(at)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			if bundle == "" {
+				bundle = args[0] + ".vitrine"
+			}
+			return c.verify(args[0], bundle, policy, now)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&bundle, "bundle", "", "bundle `file`; default: FILE.vitrine")
+	f.StringVar(&policy, "policy", "", "policy `file`; default: see above")
+	f.StringVar(&at, "at", "", "decide as of this `time` (RFC 3339); default: now")
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// moment reads --at.
+func moment(at string) (time.Time, error) {
+	if at == "" {
+		return time.Now(), nil
+	}
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return t, fmt.Errorf("--at %q: want a time like 2026-01-31T12:00:00Z", at)
+	}
+	return t, nil
+}
+
+func (c *console) verify(file, bundle, policy string, now time.Time) error {
+	// What is small and often wrong comes first: nobody waits for the hash of
+	// a large file to learn that there is no policy.
+	p, err := readPolicy(policy)
+	if err != nil {
+		return err
+	}
+	b, err := readBundle(bundle)
+	if err != nil {
+		return err
+	}
+	d, n, err := c.hashFile(file)
+	if err != nil {
+		return err
+	}
+	v := verdict.Evaluate(p, verdict.Input{File: file, Size: n, Digest: d, Bundle: b, Now: now})
+	if err := c.showVerdict(v); err != nil {
+		return err
+	}
+	if !v.Accepted {
+		return refusal(v)
+	}
+	return nil
+}
+
+// showVerdict prints a verdict; its JSON is the one of docs/spec/verdict.md.
+func (c *console) showVerdict(v *verdict.Verdict) error {
+	if !c.json {
+		c.printf("%s", v)
+		return nil
+	}
+	b, err := v.JSON()
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	_, err = c.out.Write(b)
+	return err
+}
+
+// refusal is the error line of a verdict that refuses; the hint is the remedy
+// of the first requirement that is not met.
+func refusal(v *verdict.Verdict) error {
+	unmet := v.Unmet()
+	return no(fmt.Errorf("%s is refused: %d of %s not met", v.File, len(unmet),
+		plural(int64(len(v.Requirements)), "requirement", "requirements")), "%s", unmet[0].Remedy)
+}
+
+// hashFile reads a file once, in constant memory.
+func (c *console) hashFile(path string) (digest.Digest, int64, error) {
+	f, err := openRegular("file", path)
+	if err != nil {
+		return digest.Digest{}, 0, err
+	}
+	defer f.Close()
+	var told func(int64)
+	if st, err := f.Stat(); err == nil && st.Size() >= barFrom && c.terminal() {
+		bar := c.progress()
+		defer bar.end()
+		told = func(n int64) { bar.at("hashing "+path, n, st.Size()) }
+	}
+	d, n, err := digest.OfReader(f, told)
+	if err != nil {
+		return d, n, fmt.Errorf("reading file: %w", err)
+	}
+	return d, n, nil
+}
+
+// readBundle reads a bundle file.
+func readBundle(path string) (*proof.Bundle, error) {
+	raw, err := readFile("bundle", path, proof.MaxSize)
+	if err != nil {
+		if os.IsNotExist(err) {
+			return nil, withHint(err, "get the bundle from where the file came from, and name it with --bundle")
+		}
+		return nil, err
+	}
+	b, err := proof.Parse(raw)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("reading bundle %s: %w", path, err), "get the bundle again from where the file came from")
+	}
+	return b, nil
+}
+
+// readPolicy reads a policy file: the one named, else that of the working
+// directory, else that of the user.
+func readPolicy(path string) (*verdict.Policy, error) {
+	if path == "" {
+		found, err := findPolicy()
+		if err != nil {
+			return nil, err
+		}
+		path = found
+	}
+	raw, err := readFile("policy", path, verdict.MaxPolicy)
+	if err != nil {
+		return nil, err
+	}
+	p, err := verdict.ParsePolicy(raw)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("reading policy %s: %w", path, err), "try it with: vitrine policy check %s", path)
+	}
+	return p, nil
+}
+
+func findPolicy() (string, error) {
+	places := []string{policyName}
+	if dir, err := os.UserConfigDir(); err == nil {
+		places = append(places, filepath.Join(dir, "vitrine", "policy.toml"))
+	}
+	for _, p := range places {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		} else if !os.IsNotExist(err) {
+			return "", fmt.Errorf("looking for a policy: %w", err)
+		}
+	}
+	return "", withHint(fmt.Errorf("no policy: --policy is not given and there is no ./%s", policyName),
+		"make one with: vitrine policy init --node https://… -o %s", policyName)
+}
