@@ -70,7 +70,10 @@ func Parse(b []byte) (*Bundle, error) {
 		}
 		bundle.Statements = append(bundle.Statements, l)
 	}
-	return bundle, bundle.check()
+	if err := bundle.check(); err != nil {
+		return nil, err
+	}
+	return bundle, nil
 }
 
 func parseElement(e wireElement) (Logged, error) {
