@@ -4,7 +4,9 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,3 +109,21 @@ func (m tree) proof(t testing.TB, c *SignedCheckpoint, index int64) *Proof {
 	}
 	return p
 }
+
+// cosign makes a cosignature by the letter of tlog-cosignature, without the
+// checks of Signer.
+func cosign(t testing.TB, key crypto.Signer, name string, typ KeyType, at uint64, c Checkpoint) []byte {
+	t.Helper()
+	msg := fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", at, c.Text())
+	if typ == MLDSA44Cosignature {
+		msg = slices.Concat([]byte("subtree/v1\n\x00"), []byte{byte(len(name))}, []byte(name), be64(at),
+			[]byte{byte(len(c.Origin))}, []byte(c.Origin), be64(0), be64(uint64(c.Size)), c.Root[:])
+	}
+	sig, err := key.Sign(nil, msg, crypto.Hash(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(be64(at), sig...)
+}
+
+func be64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
