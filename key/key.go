@@ -36,11 +36,11 @@ const (
 	MLDSA44 Algorithm = "ml-dsa-44"  // checkpoints and cosignatures only (FIPS 204)
 )
 
-// Public is a public key that verifies statements. The zero value verifies nothing.
+// Public is a public key that verifies statements. It may be compared with ==
+// and used as the key of a map. The zero value verifies nothing.
 type Public struct {
 	alg Algorithm
-	der string // canonical PKIX DER; comparable
-	pub crypto.PublicKey
+	der string // canonical PKIX DER
 }
 
 // NewPublic takes an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey.
@@ -53,19 +53,14 @@ func NewPublic(pub crypto.PublicKey) (Public, error) {
 	if err != nil {
 		return Public{}, fmt.Errorf("encoding %s key: %w", alg, err)
 	}
-	// Read back, so that what is kept is the caller's no longer.
-	own, err := x509.ParsePKIXPublicKey(der)
-	if err != nil {
-		return Public{}, fmt.Errorf("%s key: %w", alg, err)
-	}
-	return Public{alg: alg, der: string(der), pub: own}, nil
+	return Public{alg: alg, der: string(der)}, nil
 }
 
 // statementAlgorithm says what kind of key pub is, or why it signs no statements.
 func statementAlgorithm(pub crypto.PublicKey) (Algorithm, error) {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		if pub == nil || pub.Curve == nil {
+		if pub == nil || pub.Curve == nil || pub.X == nil || pub.Y == nil {
 			return "", errors.New("no ECDSA key at all")
 		}
 		if pub.Curve != elliptic.P256() {
@@ -96,8 +91,21 @@ func (p Public) ID() digest.Digest { return digest.Of([]byte(p.der)) }
 func (p Public) DER() []byte { return []byte(p.der) }
 
 // Crypto returns the key for the standard library: an *ecdsa.PublicKey or an
-// ed25519.PublicKey, not to be changed.
-func (p Public) Crypto() crypto.PublicKey { return p.pub }
+// ed25519.PublicKey; nil of the zero value.
+func (p Public) Crypto() crypto.PublicKey {
+	switch p.alg {
+	case P256:
+		// The point is the end of the canonical encoding.
+		k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), []byte(p.der[len(p.der)-65:]))
+		if err != nil {
+			return nil // never: NewPublic encoded it
+		}
+		return k
+	case Ed25519:
+		return ed25519.PublicKey(p.der[len(p.der)-ed25519.PublicKeySize:])
+	}
+	return nil
+}
 
 // IsZero reports whether p is no key at all.
 func (p Public) IsZero() bool { return p.der == "" }

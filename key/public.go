@@ -45,8 +45,11 @@ func ParsePublicDER(der []byte) (Public, error) {
 	return p, nil
 }
 
-// PEM returns the key as one PEM block "PUBLIC KEY".
+// PEM returns the key as one PEM block "PUBLIC KEY"; nothing of the zero value.
 func (p Public) PEM() []byte {
+	if p.IsZero() {
+		return nil
+	}
 	return pem.EncodeToMemory(&pem.Block{Type: publicBlock, Bytes: []byte(p.der)})
 }
 

@@ -28,7 +28,7 @@ var (
 // Verify checks sig over message (not a hash of it): ECDSA over SHA-256 of it,
 // in DER with the lower s, or pure Ed25519.
 func (p Public) Verify(message, sig []byte) error {
-	switch pub := p.pub.(type) {
+	switch pub := p.Crypto().(type) {
 	case *ecdsa.PublicKey:
 		if _, err := parseECDSA(sig, false); err != nil {
 			return fmt.Errorf("%w: %w", ErrSignature, err)
