@@ -89,7 +89,7 @@ func (p *policyFlags) check(cmd *cobra.Command) error {
 	case p.node == "" && len(p.signers) == 0:
 		return usage(cmd, errors.New("--node or --signer is missing"))
 	case p.quorum < 0 || p.quorum > len(p.witnesses):
-		return usage(cmd, fmt.Errorf("--quorum %d: there are %d witnesses", p.quorum, len(p.witnesses)))
+		return usage(cmd, fmt.Errorf("--quorum %d: there %s", p.quorum, witnesses(len(p.witnesses))))
 	case p.maxAge < 0:
 		return usage(cmd, fmt.Errorf("--max-age %s: want a positive time", p.maxAge))
 	}
@@ -210,13 +210,20 @@ func newPolicyCheck(c *console) *cobra.Command {
 				Asks   []string `json:"asks"`
 			}{args[0], p.Words()}
 			return c.result(asks, func() {
-				c.printf("%s is a policy; it asks that\n", args[0])
+				c.printf("%s can be used:\n", args[0])
 				for _, w := range asks.Asks {
-					c.printf("  %s\n", oneLine(w))
+					c.printf("- %s\n", oneLine(w))
 				}
 			})
 		},
 	}
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+func witnesses(n int) string {
+	if n == 1 {
+		return "is 1 witness"
+	}
+	return fmt.Sprintf("are %d witnesses", n)
 }

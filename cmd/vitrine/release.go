@@ -53,7 +53,7 @@ where it was; run again, it returns the first index.`,
 	f.StringArrayVar(&p.Artifacts, "artifact", nil, "shipped `file`; may be repeated")
 	f.StringVar(&p.Source, "source", "", "`path` of the git repository, directory or tar file it was made from")
 	f.StringVar(&p.Kind, "source-kind", "", "git, directory or archive; default: found out")
-	f.StringVar(&p.access, "source-access", "room", "who may have the source (`class`): public, circle or room")
+	f.StringVar(&p.access, "source-access", "room", "`class` of the source: public, circle or room")
 	f.StringVar(&p.SourceURI, "source-uri", "", "`URI` of where the source is kept")
 	f.StringVar(&p.Notes, "notes", "", "`URL` of the release notes")
 	f.StringVar(&p.Channel, "channel", "", "`channel` of updates")

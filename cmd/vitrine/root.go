@@ -47,6 +47,7 @@ A customer verifies file, bundle and policy without any network.`,
 		newCompletion(c),
 		newMan(c),
 	)
+	root.InitDefaultHelpCmd()
 	return root
 }
 
@@ -104,6 +105,7 @@ func needVerb(cmd *cobra.Command, args []string) error {
 func group(name, short string, sub ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: name, Short: short, RunE: needVerb, Args: cobra.ArbitraryArgs}
 	g.SuggestionsMinimumDistance = 2
+	g.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	g.AddCommand(sub...)
 	return g
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -135,7 +137,7 @@ func (c *console) hashFile(path string) (digest.Digest, int64, error) {
 func readBundle(path string) (*proof.Bundle, error) {
 	raw, err := readFile("bundle", path, proof.MaxSize)
 	if err != nil {
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil, withHint(err, "get the bundle from where the file came from, and name it with --bundle")
 		}
 		return nil, err
@@ -176,7 +178,7 @@ func findPolicy() (string, error) {
 	for _, p := range places {
 		if _, err := os.Stat(p); err == nil {
 			return p, nil
-		} else if !os.IsNotExist(err) {
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("looking for a policy: %w", err)
 		}
 	}
