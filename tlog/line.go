@@ -79,16 +79,21 @@ func (r *reader) refuse(format string, args ...any) error {
 func checkNoteText(what string, b []byte) error {
 	line := 1
 	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		switch {
-		case r == '\n':
+		switch c := b[i]; {
+		case c == '\n':
 			line++
-		case r < 0x20:
-			return refuse(what, line, "control character %#02x", r)
-		case r == utf8.RuneError && n == 1:
-			return refuse(what, line, "byte %#02x is not valid UTF-8", b[i])
+			i++
+		case c < 0x20:
+			return refuse(what, line, "control character %#02x", c)
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			_, n := utf8.DecodeRune(b[i:])
+			if n == 1 {
+				return refuse(what, line, "byte %#02x is not valid UTF-8", c)
+			}
+			i += n
 		}
-		i += n
 	}
 	return nil
 }

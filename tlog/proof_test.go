@@ -49,41 +49,43 @@ func TestProofOfEveryEntry(t *testing.T) {
 	}
 }
 
-// flipped is a set of proofs that share a log, and with it checkpoints.
-type flipped struct {
-	signers []string // tag of each signature line, in order
-	sizes   []int64
-	stride  int64 // between the entries whose proofs are tried
-}
-
 // No single-bit flip of a proof is accepted where the policy asks for all that
-// have signed it: 53 proofs from trees of 1 to 300 entries, all bits of each.
+// have signed it: 57 proofs from trees of 1 to 300 entries, all bits of each.
 //
 // Check reads nothing but the checkpoint, so its answer to a checkpoint that
 // several proofs share, or that several flips leave whole, is asked for once.
+//
+// The race detector makes this slow and has nothing to find in it: with it, one
+// bit of each byte is flipped.
 func TestBitFlips(t *testing.T) {
-	proofs := 0
-	for _, f := range []flipped{
-		{[]string{"log:1", "w1:4"}, []int64{1, 2, 3}, 1},
-		{[]string{"w2:4", "log:1", "w1:4"}, []int64{5, 64}, 4},
-		{[]string{"log:1"}, []int64{300}, 20},
-		{[]string{"q:6", "log:1"}, []int64{100}, 10},
+	for _, f := range []struct {
+		signers []string // tag of each signature line, in order
+		sizes   []int64
+		stride  int64 // between the entries whose proofs are tried
+		proofs  int
+	}{
+		{[]string{"log:1", "w1:4"}, []int64{1, 2, 3}, 1, 6},
+		{[]string{"w2:4", "log:1", "w1:4"}, []int64{5, 64}, 4, 18},
+		{[]string{"log:1"}, []int64{300}, 10, 30},
+		{[]string{"q:6", "log:1"}, []int64{100}, 60, 2},
+		{[]string{"log:6", "w1:4"}, []int64{2}, 2, 1},
 	} {
-		proofs += flipProofs(t, f)
+		t.Run(strings.Join(f.signers, " "), func(t *testing.T) {
+			t.Parallel()
+			if n := flipProofs(t, f.signers, f.sizes, f.stride); n != f.proofs {
+				t.Errorf("%d proofs, want %d", n, f.proofs)
+			}
+		})
 	}
-	if proofs < 50 {
-		t.Errorf("%d proofs, want 50 or more", proofs)
-	}
-	t.Logf("%d proofs", proofs)
 }
 
-func flipProofs(t *testing.T, f flipped) (proofs int) {
+func flipProofs(t *testing.T, tags []string, sizes []int64, stride int64) (proofs int) {
 	var signers []*Signer
 	policy, members := "", ""
-	for _, tag := range f.signers {
+	for _, tag := range tags {
 		name, typ := splitTag(t, tag)
 		signers = append(signers, newSigner(t, name, typ))
-		if typ == Ed25519 {
+		if name == "log" {
 			policy += "log <" + tag + ">\n"
 		} else {
 			policy += "witness " + name + " <" + tag + ">\n"
@@ -104,10 +106,10 @@ func flipProofs(t *testing.T, f flipped) (proofs int) {
 		}
 		return !refused[text]
 	}
-	for _, size := range f.sizes {
+	for _, size := range sizes {
 		m := newTree(t, size)
 		c := m.signed(t, "log", size, signers...)
-		for i := int64(0); i < size; i += f.stride {
+		for i := int64(0); i < size; i += stride {
 			flipProof(t, m.proof(t, c, i).Marshal(), LeafHash(entry(i)), check)
 			proofs++
 		}
@@ -126,6 +128,9 @@ func flipProof(t *testing.T, text []byte, leaf Hash, check func(*SignedCheckpoin
 	}
 	for i := range text {
 		for bit := range 8 {
+			if raceDetector && bit != i%8 {
+				continue
+			}
 			text[i] ^= 1 << bit
 			if accepted() {
 				t.Errorf("accepted with bit %d of byte %d flipped:\n%s", bit, i, text)
