@@ -1,0 +1,223 @@
+// Package centre is a node: it wires keys, content, database, log, projection
+// and pages together, starts them, and stops them.
+//
+// [Init] makes a node's directory, [Open] opens it, [Node.Serve] runs it.
+// [Connect] reaches the node of a directory whether it is being served or not.
+// It is the only package that knows all parts.
+//
+// Promises: one process at a time holds a node ([ledger.ErrHeld]); what
+// [Node.Submit] acknowledged is in the log, durable, under a published
+// checkpoint; submitting the same bytes again, after a crash at any point too,
+// gives the same index; nothing is signed while the clock stands before a time
+// that was signed ([clock.ErrBackwards]). Keys and passwords are never logged.
+package centre
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/mod/sumdb/note"
+
+	"vitrine.example/internal/clock"
+	"vitrine.example/internal/content"
+	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/projection"
+	"vitrine.example/internal/store"
+	"vitrine.example/internal/web"
+)
+
+// Bounds of waiting.
+const (
+	openTimeout   = time.Minute            // for the log's first checkpoint and repairs
+	heldPatience  = 3 * time.Second        // for a short-lived holder of the log
+	heldPause     = 100 * time.Millisecond // between tries
+	settleTimeout = 15 * time.Second       // for requests under way when a node stops
+)
+
+// Info is a node's public description (docs/spec/node.md), at /node.json.
+type Info = web.Info
+
+// Node is an open node; it holds the lock of its log.
+type Node struct {
+	dir        string
+	cfg        *Config
+	log        *slog.Logger
+	keys       *keys
+	clock      *clock.Guard
+	db         *store.DB
+	content    *content.Store
+	ledger     *ledger.Ledger
+	projection *projection.Projection
+	metrics    *prometheus.Registry
+	held       contentCount
+
+	control  *controlServer
+	stopping atomic.Bool
+	stop     context.CancelFunc // of what runs in the background
+	work     sync.WaitGroup
+	closed   atomic.Bool
+}
+
+// Open opens the node in dir. Where log is nil, the node logs to standard error
+// as its configuration says. While another process holds the node it tries
+// again for a few seconds and then fails with [ledger.ErrHeld].
+func Open(ctx context.Context, dir string, log *slog.Logger) (*Node, error) {
+	for start := time.Now(); ; {
+		n, err := open(ctx, dir, log)
+		if err == nil || !errors.Is(err, ledger.ErrHeld) || time.Since(start) > heldPatience {
+			return n, err
+		}
+		if err := pause(ctx, heldPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits, or fails with the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// open opens the node once.
+func open(ctx context.Context, dir string, log *slog.Logger) (n *Node, err error) {
+	cfg, err := LoadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = cfg.logger(os.Stderr)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("opening the node: %w", err)
+	}
+	n = &Node{dir: dir, cfg: cfg, log: log}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := n.openParts(ctx); err != nil {
+		return nil, fmt.Errorf("opening the node %s: %w", dir, errors.Join(err, n.release(ctx)))
+	}
+	n.start()
+	return n, nil
+}
+
+// openParts opens everything in the order in which it is needed. The log is
+// opened as soon as can be, because it is what keeps other processes out.
+func (n *Node) openParts(ctx context.Context) (err error) {
+	if n.clock, err = clock.Open(filepath.Join(n.dir, clockFile), nil); err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	if n.keys, err = loadKeys(n.dir, n.cfg, n.clock.Now); err != nil {
+		return err
+	}
+	if n.db, err = store.Open(ctx, n.cfg.Database.in(n.dir)); err != nil {
+		return err
+	}
+	if n.ledger, err = ledger.Open(ctx, n.ledgerOptions()); err != nil {
+		return err
+	}
+	if n.content, err = content.Open(filepath.Join(n.dir, contentDir)); err != nil {
+		return err
+	}
+	if n.projection, err = projection.New(ctx, n.db, n.content, publishedLog{n.ledger}, n.log); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(n.dir, runDir), privateMode); err != nil {
+		return err
+	}
+	if n.metrics, err = n.newMetrics(); err != nil {
+		return err
+	}
+	n.control, err = n.startControl()
+	return err
+}
+
+func (n *Node) ledgerOptions() ledger.Options {
+	o := ledger.Options{
+		Dir:      filepath.Join(n.dir, logDir),
+		DB:       n.db,
+		Signer:   clocked{n.keys.log, n.clock.Now},
+		Interval: n.cfg.interval,
+		Log:      n.log,
+	}
+	for _, s := range n.keys.extra {
+		o.Additional = append(o.Additional, note.Signer(clocked{s, n.clock.Now}))
+	}
+	return o
+}
+
+// start begins what runs in the background until Close.
+func (n *Node) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.work.Go(func() { n.projection.Run(ctx) })
+	n.work.Go(func() { n.resume(ctx) })
+	if _, err := n.clock.Now(); err != nil {
+		n.log.Error("nothing will be signed", "err", err)
+	}
+}
+
+// Close finishes what is under way, publishes what is sequenced, and frees
+// everything. Calling it again does nothing.
+func (n *Node) Close(ctx context.Context) error {
+	if n.closed.Swap(true) {
+		return nil
+	}
+	n.stopping.Store(true)
+	var err error
+	if n.control != nil {
+		err = n.control.close(ctx)
+	}
+	n.stop()
+	n.work.Wait()
+	return errors.Join(err, n.release(ctx))
+}
+
+// release frees what openParts has opened.
+func (n *Node) release(ctx context.Context) error {
+	var errs []error
+	if n.ledger != nil {
+		errs = append(errs, n.ledger.Close(ctx))
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Info returns the node's public description.
+func (n *Node) Info() Info { return describe(n.cfg, n.keys) }
+
+func describe(c *Config, k *keys) Info {
+	info := Info{
+		Name: c.Name, URL: c.URL, Origin: c.origin, Log: k.vkeys(),
+		Statement: []string{}, Software: software(),
+	}
+	for _, p := range k.own() {
+		info.Statement = append(info.Statement, string(p.PEM()))
+	}
+	return info
+}
+
+// publishedLog is the ledger as the projection sees it.
+type publishedLog struct{ *ledger.Ledger }
+
+// Published implements projection.Log.
+func (l publishedLog) Published(ctx context.Context) (int64, error) {
+	s, err := l.Status(ctx)
+	return s.Published, err
+}

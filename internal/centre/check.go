@@ -1,0 +1,40 @@
+package centre
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/store"
+	"vitrine.example/tlog"
+)
+
+// CheckLog runs `vitrine log check`: it reads the whole log and compares the
+// database with it. It works while the node is served and changes nothing.
+func CheckLog(ctx context.Context, dir string, progress func(done, total int64)) (*ledger.Report, error) {
+	cfg, err := LoadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	v, err := logVerifier(dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, cfg.Database.in(dir))
+	if err != nil {
+		return nil, err
+	}
+	r, err := ledger.Check(ctx, filepath.Join(dir, logDir), v, db, progress)
+	return r, errors.Join(err, db.Close())
+}
+
+// logVerifier returns the public half of the log's key.
+func logVerifier(dir string, cfg *Config) (tlog.Verifier, error) {
+	s, err := logSigner(dir, cfg.LogKey, cfg.origin, tlog.Ed25519, nil)
+	if err != nil {
+		return tlog.Verifier{}, fmt.Errorf("log key: %w", err)
+	}
+	return s.Verifier(), nil
+}

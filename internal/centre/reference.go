@@ -1,0 +1,151 @@
+package centre
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// configKey documents one key. The reference, the default file and
+// docs/configuration.md all come from this table.
+type configKey struct {
+	name    string
+	initial any    // the default; nil: the key must be given
+	example any    // of a key that must be given
+	doc     string // one paragraph
+}
+
+var configKeys = []configKey{
+	{"name", nil, "Example Ltd", "Name of the organisation, for people."},
+	{"url", nil, "https://log.example.org", "Public base URL. Its host is the log's origin and can never change: no path, and no port either, but with localhost or an IP address for trying things out."},
+	{"listen", "127.0.0.1:8080", nil, "Address of the pages, the API and the log. The default is for a reverse proxy on the same machine, which speaks TLS."},
+	{"trusted-proxies", []string{"127.0.0.0/8", "::1"}, nil, "Addresses or prefixes whose X-Forwarded-For header is believed, to know whom a request is counted against."},
+	{"requests-per-second", int64(50), nil, "How many requests a second one client may make for long; 0 for no limit. A client is an IPv4 address or an IPv6 /64. Programs on the same machine that no proxy speaks for are not limited."},
+	{"request-burst", int64(200), nil, "How many requests one client may make at once."},
+	{"metrics-listen", "", nil, "Address of a listener of its own for /metrics, /healthz and /readyz, such as 127.0.0.1:9464; empty for none. It asks nobody who they are. The metrics are always at DIR/run/control.sock too."},
+	{"add-listen", "", nil, "Loopback address of POST /add, which writes raw entries into the log unchecked; empty for none. Only for load tests."},
+	{"database", "vitrine.db", nil, "SQLite file, relative to the directory, or a postgres:// URL. Leave the password out of the URL: PGPASSFILE and ~/.pgpass are read."},
+	{"statement-key", "keys/statement.pem", nil, "Key that signs statements: a file, relative to the directory, or ssh-agent:SHA256:… for a key in the agent at SSH_AUTH_SOCK."},
+	{"log-key", "keys/log.pem", nil, "Ed25519 key that signs checkpoints: a file, relative to the directory."},
+	{"log-mldsa-key", "", nil, "ML-DSA-44 key that signs checkpoints too: a file, relative to the directory; empty for none."},
+	{"checkpoint-interval", "100ms", nil, "Shortest time between two checkpoints, from 100ms to 1m."},
+	{"log-level", "info", nil, "How much the node says of its work: debug, info, warn or error."},
+	{"log-format", "text", nil, "text or json."},
+}
+
+// defaults returns a configuration in which only what must be given is missing.
+func defaults() *Config {
+	c := &Config{}
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag.Get("toml")
+		for _, k := range configKeys {
+			if k.name == tag && k.initial != nil {
+				v.Field(i).Set(reflect.ValueOf(k.initial).Convert(v.Field(i).Type()))
+			}
+		}
+	}
+	return c
+}
+
+// ConfigReference returns the documentation of every key, as a commented TOML file.
+func ConfigReference() string {
+	return "# vitrine.toml: every key with its default.\n# Keys without a default are not commented out.\n\n" + renderConfig(nil)
+}
+
+// renderConfig writes a configuration in which the given keys are set.
+func renderConfig(set map[string]any) string {
+	var b strings.Builder
+	for i, k := range configKeys {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		for _, line := range wrap(k.doc, 76) {
+			b.WriteString("# " + line + "\n")
+		}
+		v, given := set[k.name]
+		switch {
+		case given:
+			fmt.Fprintf(&b, "%s = %s\n", k.name, literal(v))
+		case k.initial == nil:
+			fmt.Fprintf(&b, "%s = %s\n", k.name, literal(k.example))
+		default:
+			fmt.Fprintf(&b, "#%s = %s\n", k.name, literal(k.initial))
+		}
+	}
+	return b.String()
+}
+
+// ConfigMarkdown returns docs/configuration.md.
+func ConfigMarkdown() string {
+	var b strings.Builder
+	b.WriteString(`# Configuration
+
+A node is configured by one file, ` + "`DIR/vitrine.toml`" + `. ` + "`vitrine init`" + ` writes it, ` + "`vitrine config`" + ` prints it with every key explained, and ` + "`vitrine doctor`" + ` checks it. A key that is not in this table is refused, with its line. Changes take effect when the node is started again.
+
+| key | default | meaning |
+|---|---|---|
+`)
+	for _, k := range configKeys {
+		def := "must be given"
+		if k.initial != nil {
+			def = "`" + literal(k.initial) + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k.name, def, strings.ReplaceAll(k.doc, "|", `\|`))
+	}
+	b.WriteString("\nThe whole file:\n\n```toml\n" + ConfigReference() + "```\n")
+	return b.String()
+}
+
+// literal writes a TOML value.
+func literal(v any) string {
+	switch v := v.(type) {
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case []string:
+		var q []string
+		for _, s := range v {
+			q = append(q, literal(s))
+		}
+		return "[" + strings.Join(q, ", ") + "]"
+	case string:
+		return tomlString(v)
+	}
+	panic(fmt.Sprintf("no TOML literal for %T", v))
+}
+
+// tomlString quotes a string as TOML 1.0 does.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// wrap breaks a paragraph into lines.
+func wrap(s string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(s) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

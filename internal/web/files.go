@@ -1,0 +1,218 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"time"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/content"
+	"vitrine.example/internal/projection"
+	"vitrine.example/proof"
+	"vitrine.example/statement"
+	"vitrine.example/tlog"
+)
+
+// rawStatement serves the envelope of a logged statement (DESIGN §4).
+func (s *site) rawStatement(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
+	if _, err := s.Projection.Statement(r.Context(), d); err != nil {
+		return err
+	}
+	b, err := s.publicBytes(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	if fresh(w, r, d) {
+		return nil
+	}
+	send(w, "application/json", b)
+	return nil
+}
+
+// publicBytes returns a small public document.
+func (s *site) publicBytes(ctx context.Context, d digest.Digest) ([]byte, error) {
+	info, err := s.Content.Stat(d)
+	if err != nil {
+		return nil, err
+	}
+	if info.Class != content.Public {
+		return nil, errNotFound
+	}
+	b, _, err := s.Content.ReadAll(ctx, d, statement.MaxSize)
+	return b, err
+}
+
+// fresh sets the headers of something that is named by its digest, and answers
+// 304 where the client has it already.
+func fresh(w http.ResponseWriter, r *http.Request, d digest.Digest) bool {
+	tag := `"` + d.String() + `"`
+	w.Header().Set("ETag", tag)
+	w.Header().Set("Cache-Control", immutable)
+	if r.Header.Get("If-None-Match") != tag {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// maxBundled bounds how many releases of one file go into its bundle.
+const maxBundled = 32
+
+// bundle serves the bundle of a released file, made now, under the newest
+// checkpoint: every release statement about the file, the newest at most.
+func (s *site) bundle(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
+	ctx := r.Context()
+	found, err := s.Projection.Releases(ctx, projection.Filter{Artifact: d, Limit: maxBundled})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return errNotFound
+	}
+	var b proof.Bundle
+	for i := len(found) - 1; i >= 0; i-- { // in the order of the log
+		l, err := s.logged(ctx, found[i].Statement, found[i].Index)
+		if err != nil {
+			return err
+		}
+		b.Statements = append(b.Statements, l)
+	}
+	raw, err := b.Marshal()
+	if err != nil {
+		return fmt.Errorf("writing the bundle of %s: %w", d, err)
+	}
+	newest, err := s.Projection.Release(ctx, found[0].Statement)
+	if err != nil {
+		return err
+	}
+	attach(w, artifactName(newest, d)+".vitrine")
+	w.Header().Set("Cache-Control", "no-cache")
+	send(w, proof.MediaType, raw)
+	return nil
+}
+
+// logged puts a statement and its proof together.
+func (s *site) logged(ctx context.Context, d digest.Digest, index int64) (proof.Logged, error) {
+	raw, err := s.publicBytes(ctx, d)
+	if err != nil {
+		return proof.Logged{}, fmt.Errorf("reading the statement %s: %w", d, err)
+	}
+	env, err := statement.Parse(raw)
+	if err != nil {
+		return proof.Logged{}, fmt.Errorf("reading the statement %s: %w", d, err)
+	}
+	text, err := s.Ledger.Proof(ctx, index)
+	if err != nil {
+		return proof.Logged{}, fmt.Errorf("proving entry %d: %w", index, err)
+	}
+	p, err := tlog.ParseProof(text)
+	if err != nil {
+		return proof.Logged{}, fmt.Errorf("proving entry %d: %w", index, err)
+	}
+	return proof.Logged{Envelope: env, Proof: p}, nil
+}
+
+func artifactName(r *projection.Release, d digest.Digest) string {
+	for _, a := range r.Artifacts {
+		if a.SHA256 == d {
+			return path.Base(a.Name)
+		}
+	}
+	return d.String()
+}
+
+// attach makes a browser keep the answer as a file and never show it.
+func attach(w http.ResponseWriter, name string) {
+	v := mime.FormatMediaType("attachment", map[string]string{"filename": name})
+	if v == "" {
+		v = "attachment"
+	}
+	w.Header().Set("Content-Disposition", v)
+}
+
+// content serves public content. Content of another class is answered as if it
+// were not there.
+func (s *site) content(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
+	info, err := s.Content.Stat(d)
+	if err != nil {
+		return err
+	}
+	if info.Class != content.Public {
+		return errNotFound
+	}
+	if fresh(w, r, d) {
+		return nil
+	}
+	attach(w, d.String())
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Length", strconv.FormatInt(info.Size, 10))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	body, _, err := s.Content.Open(r.Context(), d)
+	if err != nil {
+		h.Del("Content-Length")
+		h.Del("Content-Disposition")
+		h.Del("ETag")
+		return err
+	}
+	defer body.Close()
+	if err := stream(w, body); err != nil {
+		if errors.Is(err, content.ErrCorrupt) {
+			s.Logger.Error("stored content is damaged", "sha256", d, "err", err)
+		}
+		panic(http.ErrAbortHandler) // the client sees an answer cut short, never a wrong one
+	}
+	return nil
+}
+
+// Streaming: the size of a piece, and how long a client may take for one.
+const (
+	piece     = 256 << 10
+	pieceTime = 60 * time.Second
+)
+
+// stream copies so that the last piece is sent only after r has said io.EOF,
+// and with it that the whole was what its digest says.
+func stream(w http.ResponseWriter, r io.Reader) error {
+	rc := http.NewResponseController(w)
+	held, next := make([]byte, piece), make([]byte, piece)
+	n, err := io.ReadFull(r, held)
+	for err == nil {
+		var m int
+		m, err = io.ReadFull(r, next)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return err
+		}
+		if err := sendPiece(rc, w, held[:n]); err != nil {
+			return err
+		}
+		held, next, n = next, held, m
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	// io.ReadFull says the same of a short read whether r ended or not: ask r.
+	if _, err := io.ReadFull(r, next[:1]); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("after the last byte: %w", err)
+	}
+	return sendPiece(rc, w, held[:n])
+}
+
+// sendPiece gives a slow client a new deadline. The network's time is the
+// system's, not the node's.
+func sendPiece(rc *http.ResponseController, w io.Writer, b []byte) error {
+	if err := rc.SetWriteDeadline(time.Now().Add(pieceTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	_, err := w.Write(b)
+	return err
+}

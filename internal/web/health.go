@@ -1,0 +1,35 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// healthz answers as long as the process serves at all.
+func (s *site) healthz(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	send(w, "text/plain; charset=utf-8", []byte("ok\n"))
+}
+
+// readyz answers 503 and says why while the node cannot do its work.
+func (s *site) readyz(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if reasons := s.Ready(r.Context()); len(reasons) > 0 {
+		sendStatus(w, http.StatusServiceUnavailable, "text/plain; charset=utf-8", []byte(strings.Join(reasons, "\n")+"\n"))
+		return
+	}
+	send(w, "text/plain; charset=utf-8", []byte("ready\n"))
+}
+
+// nodeJSON serves the node's description (docs/spec/node.md).
+func (s *site) nodeJSON(w http.ResponseWriter, r *http.Request) {
+	b, err := json.MarshalIndent(s.Info, "", "  ")
+	if err != nil {
+		code, text := s.fail(r, err)
+		problem(w, code, text)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-cache")
+	send(w, "application/json", append(b, '\n'))
+}

@@ -1,0 +1,329 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/content"
+	"vitrine.example/internal/projection"
+	"vitrine.example/key"
+	"vitrine.example/statement"
+	"vitrine.example/tlog"
+)
+
+// Rows on a page.
+const (
+	startReleases = 5
+	pageReleases  = 25
+	pageEntries   = 50
+)
+
+// startPage is the node at a glance.
+type startPage struct {
+	Size       int64 // entries that the newest checkpoint covers
+	Waiting    int64 // sequenced and not yet published
+	At         time.Time
+	Counts     projection.Counts
+	Releases   []projection.Release
+	Keys       []statementKey
+	Checkpoint string
+	Behind     int64 // entries not yet shown
+}
+
+type statementKey struct {
+	ID        digest.Digest
+	Algorithm string
+	PEM       string
+}
+
+func (s *site) start(r *http.Request) (string, any, error) {
+	ctx := r.Context()
+	st, err := s.Ledger.Status(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	p := startPage{Size: st.Published, Waiting: max(st.Sequenced-st.Published, 0), At: st.At}
+	if p.Counts, err = s.Projection.Counts(ctx); err != nil {
+		return "", nil, err
+	}
+	if p.Releases, err = s.Projection.Releases(ctx, projection.Filter{Limit: startReleases}); err != nil {
+		return "", nil, err
+	}
+	if p.Behind, err = s.behind(ctx); err != nil {
+		return "", nil, err
+	}
+	if b, err := s.Ledger.Checkpoint(ctx); err == nil {
+		p.Checkpoint = string(b)
+	}
+	p.Keys = keysOf(s.Info)
+	return "start", p, nil
+}
+
+// behind returns how many published entries the pages do not show yet.
+func (s *site) behind(ctx context.Context) (int64, error) {
+	next, published, err := s.Projection.Lag(ctx)
+	if next == 0 && published == 0 && err != nil {
+		return 0, err
+	}
+	return max(published-next, 0), nil
+}
+
+func keysOf(info Info) []statementKey {
+	var out []statementKey
+	for _, p := range info.Statement {
+		if k, err := key.ParsePublic([]byte(p)); err == nil {
+			out = append(out, statementKey{ID: k.ID(), Algorithm: string(k.Algorithm()), PEM: p})
+		}
+	}
+	return out
+}
+
+// releasesPage lists releases, newest first.
+type releasesPage struct {
+	Releases []projection.Release
+	Product  string
+	Older    int64 // the next page's bound; 0: there is none
+	First    bool
+	Behind   int64
+}
+
+func (s *site) releases(r *http.Request) (string, any, error) {
+	before, err := before(r)
+	if err != nil {
+		return "", nil, err
+	}
+	p := releasesPage{First: before == 0, Product: r.URL.Query().Get("product")}
+	if p.Releases, err = s.Projection.Releases(r.Context(), projection.Filter{
+		Product: p.Product, Before: before, Limit: pageReleases + 1,
+	}); err != nil {
+		return "", nil, err
+	}
+	if len(p.Releases) > pageReleases {
+		p.Releases = p.Releases[:pageReleases]
+		p.Older = p.Releases[pageReleases-1].Index
+	}
+	p.Behind, err = s.behind(r.Context())
+	return "releases", p, err
+}
+
+// before reads the ?before= of a list; 0 where it is missing.
+func before(r *http.Request) (int64, error) {
+	v := r.URL.Query().Get("before")
+	if v == "" {
+		return 0, nil
+	}
+	n, err := number(v)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: nothing comes before 0", errInvalid)
+	}
+	return n, err
+}
+
+// releasePage is one release.
+type releasePage struct {
+	*projection.Release
+	Held       map[digest.Digest]bool // content that can be had here
+	SourceHeld bool
+}
+
+func (s *site) release(r *http.Request) (string, any, error) {
+	d, err := pathDigest(r)
+	if err != nil {
+		return "", nil, err
+	}
+	rel, err := s.Projection.Release(r.Context(), d)
+	if err != nil {
+		return "", nil, err
+	}
+	p := releasePage{Release: rel, Held: map[digest.Digest]bool{}}
+	for _, a := range rel.Artifacts {
+		p.Held[a.SHA256] = s.held(a.SHA256)
+		if a.SBOM != nil {
+			p.Held[a.SBOM.SHA256] = s.held(a.SBOM.SHA256)
+		}
+	}
+	p.SourceHeld = rel.Source != nil && s.held(rel.Source.SHA256)
+	return "release", p, nil
+}
+
+// held reports whether anyone can have the content here.
+func (s *site) held(d digest.Digest) bool {
+	info, err := s.Content.Stat(d)
+	return err == nil && info.Class == content.Public
+}
+
+// logPage lists entries, newest first.
+type logPage struct {
+	Size    int64
+	Entries []projection.Entry
+	Newer   int64 // bounds of the neighbouring pages; 0: there is none
+	Older   int64
+	Behind  int64
+}
+
+func (s *site) log(r *http.Request) (string, any, error) {
+	to, err := before(r)
+	if err != nil {
+		return "", nil, err
+	}
+	st, err := s.Ledger.Status(r.Context())
+	if err != nil {
+		return "", nil, err
+	}
+	p := logPage{Size: st.Published}
+	if to == 0 || to > st.Published {
+		to = st.Published
+	}
+	from := max(to-pageEntries, 0)
+	if to < st.Published {
+		p.Newer = min(to+pageEntries, st.Published)
+	}
+	p.Older = from
+	if p.Entries, err = s.entries(r.Context(), from, to); err != nil {
+		return "", nil, err
+	}
+	p.Behind, err = s.behind(r.Context())
+	return "log", p, err
+}
+
+// entries returns what stands at from ≤ index < to, newest first. What has no
+// row of its own is shown as an entry of another kind.
+func (s *site) entries(ctx context.Context, from, to int64) ([]projection.Entry, error) {
+	rows, err := s.Projection.Entries(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]projection.Entry, 0, to-from)
+	for i := to - 1; i >= from; i-- {
+		e := projection.Entry{Index: i, Kind: projection.Other}
+		if n := len(rows); n > 0 && rows[n-1].Index == i {
+			e, rows = rows[n-1], rows[:n-1]
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// entryPage is one entry of the log as the log holds it.
+type entryPage struct {
+	projection.Entry
+	Size     int64 // bytes of the entry
+	Text     string
+	Cut      bool // Text is not all of it
+	LogSize  int64
+	LeafHash tlog.Hash
+}
+
+// maxShown bounds what a page shows of an entry.
+const maxShown = 8 << 10
+
+func (s *site) entry(r *http.Request) (string, any, error) {
+	index, err := number(r.PathValue("index"))
+	if err != nil {
+		return "", nil, err
+	}
+	st, err := s.Ledger.Status(r.Context())
+	if err != nil {
+		return "", nil, err
+	}
+	if index >= st.Published {
+		return "", nil, errNotFound
+	}
+	raw, err := s.Ledger.Leaf(r.Context(), index)
+	if err != nil {
+		return "", nil, err
+	}
+	p := entryPage{Size: int64(len(raw)), LogSize: st.Published, LeafHash: tlog.LeafHash(raw)}
+	p.Text, p.Cut = show(raw)
+	p.Entry, err = s.Projection.Entry(r.Context(), index)
+	if errors.Is(err, projection.ErrUnknown) {
+		p.Entry, err = projection.Entry{Index: index, Kind: projection.Other}, nil
+	}
+	return "entry", p, err
+}
+
+// show writes bytes for people: JSON set out, text as it is, else hexadecimal.
+func show(raw []byte) (text string, cut bool) {
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "", "  ") == nil {
+		raw = b.Bytes()
+	} else if !printable(raw) {
+		cut = len(raw) > maxShown/4
+		return hex.Dump(raw[:min(len(raw), maxShown/4)]), cut
+	}
+	if len(raw) > maxShown {
+		raw, cut = raw[:maxShown], true
+	}
+	return string(bytes.ToValidUTF8(raw, nil)), cut
+}
+
+// printable reports whether b is text without control characters but newlines
+// and tabs, and without what turns the direction of writing around.
+func printable(b []byte) bool {
+	if !utf8.Valid(b) {
+		return false
+	}
+	for _, c := range string(b) {
+		if !unicode.IsPrint(c) && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// statementPage is one statement with its place in the log.
+type statementPage struct {
+	projection.Entry
+	Payload string
+	Cut     bool
+	PEM     string // of the key that signed
+	Own     bool   // it is one of the node's present keys
+	Proof   string
+	Release bool
+}
+
+func (s *site) statement(r *http.Request) (string, any, error) {
+	ctx := r.Context()
+	d, err := pathDigest(r)
+	if err != nil {
+		return "", nil, err
+	}
+	e, err := s.Projection.Statement(ctx, d)
+	if err != nil {
+		return "", nil, err
+	}
+	l, err := s.logged(ctx, d, e.Index)
+	if err != nil {
+		return "", nil, err
+	}
+	p := statementPage{Entry: e, Release: e.PredicateType == statement.ReleaseType}
+	p.Payload, p.Cut = show(l.Envelope.Payload())
+	p.Proof = string(l.Proof.Marshal())
+	for _, k := range keysOf(s.Info) {
+		p.Own = p.Own || k.ID == e.Key
+	}
+	p.PEM, err = s.signer(ctx, e.Index)
+	return "statement", p, err
+}
+
+// signer returns the key that an entry names, as PEM.
+func (s *site) signer(ctx context.Context, index int64) (string, error) {
+	raw, err := s.Ledger.Leaf(ctx, index)
+	if err != nil {
+		return "", err
+	}
+	leaf, err := statement.ParseLeaf(raw)
+	if err != nil {
+		return "", fmt.Errorf("reading entry %d: %w", index, err)
+	}
+	return string(leaf.Key.PEM()), nil
+}
