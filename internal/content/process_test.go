@@ -73,6 +73,63 @@ func putter(dir string) error {
 	}
 }
 
+// child is a putter.
+type child struct {
+	cmd   *exec.Cmd
+	lines chan string
+}
+
+// start starts a putter and may wait until it has stored something.
+func start(t *testing.T, dir string, wait bool) *child {
+	t.Helper()
+	c := &child{another(t, "putter", dir), make(chan string, 1<<16)}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan struct{})
+	go func() {
+		defer close(c.lines)
+		for n, r := 0, bufio.NewReader(out); ; n++ {
+			line, err := r.ReadString('\n')
+			if n == 0 {
+				close(first)
+			}
+			if err != nil {
+				return // a line that was not finished promises nothing
+			}
+			c.lines <- strings.TrimSuffix(line, "\n")
+		}
+	}()
+	if wait {
+		<-first
+	}
+	return c
+}
+
+// kill kills the putter and returns what it promised.
+func (c *child) kill(t *testing.T) []digest.Digest {
+	t.Helper()
+	if err := c.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	var promised []digest.Digest
+	for line := range c.lines {
+		d, err := digest.Parse(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		promised = append(promised, d)
+	}
+	if err := c.cmd.Wait(); err == nil || c.cmd.ProcessState.Exited() {
+		t.Fatalf("a process ended before it was killed: %v", err)
+	}
+	return promised
+}
+
 // TestKilled kills two processes at a random moment, again and again. Nothing
 // that is visible may be broken, nothing that was promised may be missing, and
 // what they left must go.
@@ -80,29 +137,13 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	promised := map[digest.Digest]bool{}
 	littered := 0
-	for range 25 {
-		var cmds []*exec.Cmd
-		var outs []*bytes.Buffer
-		for range 2 {
-			cmd, out := another(t, "putter", dir), new(bytes.Buffer)
-			cmd.Stdout = out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			cmds, outs = append(cmds, cmd), append(outs, out)
-		}
-		time.Sleep(time.Duration(20+rand.IntN(80)) * time.Millisecond)
-		for i, cmd := range cmds {
-			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
-				t.Fatalf("a process ended before it was killed: %v", err)
-			}
-			for line := range strings.Lines(outs[i].String()) {
-				if d, err := digest.Parse(strings.TrimSuffix(line, "\n")); err == nil {
-					promised[d] = true
-				}
+	for round := range 24 {
+		// Some are killed while they open the store, the others later.
+		a, b := start(t, dir, round%4 > 0), start(t, dir, false)
+		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
+		for _, c := range []*child{a, b} {
+			for _, d := range c.kill(t) {
+				promised[d] = true
 			}
 		}
 		entries, err := os.ReadDir(filepath.Join(dir, "tmp"))

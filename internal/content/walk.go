@@ -22,10 +22,17 @@ const reported = 10
 // [ErrForeign], by name. Content that is added or moved meanwhile may be seen
 // or not.
 func (s *Store) Walk(ctx context.Context, f func(Info) error) error {
-	odd := s.strangers()
-	for i := range 256 {
+	var odd oddities
+	var shards []string
+	err := s.quietly(func() error {
+		shards = s.survey(&odd)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("walking content: %w", err)
+	}
+	for _, shard := range shards {
 		var found []Info
-		shard := fmt.Sprintf("%02x", i)
 		err := s.quietly(func() (err error) {
 			found, err = s.list(shard, &odd)
 			return err
@@ -70,18 +77,26 @@ func (o *oddities) err() error {
 	return fmt.Errorf("%w: %s", ErrForeign, names)
 }
 
-// strangers finds what does not belong above the shards.
-func (s *Store) strangers() (odd oddities) {
+// survey returns the shards that any class has, in order, and notes what does
+// not belong above them. Content that is moved between classes stays in the
+// shard of its name, so none is missed.
+func (s *Store) survey(odd *oddities) []string {
 	top := append(classDirs(), tempDir, lockFile)
-	s.scan("", &odd, func(e fs.DirEntry) bool { return slices.Contains(top, e.Name()) && e.IsDir() == (e.Name() != lockFile) })
-	s.scan(tempDir, &odd, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), tempPrefix) && e.Type().IsRegular() })
+	s.scan("", odd, func(e fs.DirEntry) bool { return slices.Contains(top, e.Name()) && e.IsDir() == (e.Name() != lockFile) })
+	s.scan(tempDir, odd, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), tempPrefix) && e.Type().IsRegular() })
+	var shards []string
 	for _, c := range classDirs() {
-		s.scan(c, &odd, func(e fs.DirEntry) bool {
+		s.scan(c, odd, func(e fs.DirEntry) bool {
 			n := e.Name()
-			return e.IsDir() && len(n) == 2 && strings.Trim(n, "0123456789abcdef") == ""
+			ok := e.IsDir() && len(n) == 2 && strings.Trim(n, "0123456789abcdef") == ""
+			if ok {
+				shards = append(shards, n)
+			}
+			return ok
 		})
 	}
-	return odd
+	slices.Sort(shards)
+	return slices.Compact(shards)
 }
 
 // scan notes the entries of a directory that do not belong there.
@@ -103,7 +118,7 @@ func (s *Store) list(shard string, odd *oddities) ([]Info, error) {
 	for _, c := range Classes() {
 		dir := filepath.Join(s.dir, string(c), shard)
 		if err := wantDir(dir); errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign) {
-			continue // strangers has noted the latter
+			continue // survey has noted the latter
 		} else if err != nil {
 			return nil, err
 		}
