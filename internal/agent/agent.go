@@ -22,6 +22,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ const maxKeys = 1000
 // Agent is where an ssh-agent listens.
 type Agent struct {
 	Socket string        // path of a Unix socket, as in SSH_AUTH_SOCK
-	List   time.Duration // bound of listing keys; 0: [DefaultListTimeout]
+	List   time.Duration // bound of listing keys; 0: [DefaultListTimeout]; past it, errors are os.ErrDeadlineExceeded
 	Sign   time.Duration // bound of signing; 0: [DefaultSignTimeout]
 }
 
@@ -212,5 +213,9 @@ func (a Agent) call(timeout, otherwise time.Duration, f func(agent.ExtendedAgent
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	return f(agent.NewClient(conn))
+	err = f(agent.NewClient(conn))
+	if err != nil && !time.Now().Before(deadline) {
+		return fmt.Errorf("no answer of %s within %v: %w", a.Socket, timeout, os.ErrDeadlineExceeded)
+	}
+	return err
 }

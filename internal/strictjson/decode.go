@@ -16,6 +16,9 @@ var options = json.JoinOptions(
 )
 
 func decode(data []byte, v any) error {
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && !p.IsNil() {
+		p.Elem().SetZero() // the library would merge objects into what is there
+	}
 	if err := json.Unmarshal(data, v, options); err != nil {
 		return explain(data, err)
 	}

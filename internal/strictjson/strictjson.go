@@ -50,9 +50,10 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// Unmarshal reads exactly one JSON value from data into v, strictly. *v should
-// be zero (objects are merged into what is there), and is not to be used where
-// reading fails. Numbers that v keeps raw are not examined.
+// Unmarshal reads exactly one JSON value from data into the value that v points
+// to, strictly. That value is made zero first, so that what it becomes depends
+// on data alone; it is not to be used where reading fails. Numbers that v keeps
+// raw are not examined.
 func Unmarshal(data []byte, v any, lim Limits) error {
 	if err := check(data, lim.orDefault(), false); err != nil {
 		return err
