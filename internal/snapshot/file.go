@@ -66,8 +66,8 @@ func newFile(f *os.File, path string, before os.FileInfo) (*File, error) {
 // Identity returns what the file was when it was opened.
 func (f *File) Identity() Identity { return f.id }
 
-// Unchanged returns [ErrChanged] where the file, or what stands at its path, is
-// no longer what was opened.
+// Unchanged returns [ErrChanged] where the file is no longer what was opened:
+// written to, renamed, removed, or given other rights.
 func (f *File) Unchanged() error {
 	now, err := f.identify()
 	if err != nil {

@@ -44,8 +44,13 @@ var (
 const (
 	MaxEntries = 1_000_000
 	MaxBytes   = 64 << 30
-	MaxPath    = 4096 // bytes of a name or of a link's target
+	MaxPath    = 4096         // bytes of a name or of a link's target
+	MaxTar     = 2 * MaxBytes // bytes of a snapshot: content, headers and padding
 )
+
+// Format names the rules by which a snapshot is written. Under one name the
+// same commit always gives the same bytes.
+const Format = "vitrine snapshot 1"
 
 // Limits bounds what is read; a zero field means the package's bound.
 type Limits struct {
