@@ -3,7 +3,6 @@ package statement
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -19,20 +18,6 @@ const (
 	maxInteger  = 1<<53 - 1 // RFC 7493 section 2.2
 	firstYear   = 2000      // of Published
 	lastYear    = 9999      // what RFC 3339 can write
-	printable   = `\p{L}\p{M}\p{N}\p{P}\p{S}`
-	urlText     = `(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*`
-	urlHost     = `[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?`
-	urlRest     = `://` + urlHost + `(?:[/?#]` + urlText + `)?$`
-)
-
-var (
-	versionText = regexp.MustCompile(`^[` + printable + `](?:[` + printable + ` ]{0,126}[` + printable + `])?$`)
-	channelText = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
-	fileText    = regexp.MustCompile(`^[` + printable + ` ]+$`)
-	mediaText   = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$`)
-	commitText  = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	pageURL     = regexp.MustCompile(`^https?` + urlRest)
-	sourceURL   = regexp.MustCompile(`^(?:https?|git\+https)` + urlRest)
 )
 
 // Validate checks r against the subjects of its statement.
@@ -40,7 +25,7 @@ func (r *Release) Validate(subject []Subject) error {
 	if err := CheckProduct(r.Product); err != nil {
 		return fmt.Errorf("product: %w", err)
 	}
-	if !versionText.MatchString(r.Version) {
+	if !isVersion(r.Version) {
 		return fmt.Errorf("version: %.80q, want 1 to 128 printable characters, no space at either end", r.Version)
 	}
 	if err := r.checkChannel(); err != nil {
@@ -58,7 +43,7 @@ func (r *Release) Validate(subject []Subject) error {
 		}
 	}
 	if r.Notes != "" {
-		if err := checkURL(r.Notes, pageURL, "https or http"); err != nil {
+		if err := checkURL(r.Notes, isPageURL, "https or http"); err != nil {
 			return fmt.Errorf("notes: %w", err)
 		}
 	}
@@ -91,7 +76,7 @@ func (r *Release) checkChannel() error {
 		return errors.New("previous: without a channel")
 	case r.Channel == "":
 		return nil
-	case !channelText.MatchString(r.Channel):
+	case !isChannel(r.Channel):
 		return fmt.Errorf("channel: %.80q, want 1 to 64 of a-z, 0-9 and hyphen", r.Channel)
 	case r.Seq < 1 || r.Seq > maxInteger:
 		return fmt.Errorf("seq: %d, want 1 or more with a channel", r.Seq)
@@ -157,7 +142,7 @@ func (a *Artifact) matches(s *Subject) error {
 func (a *Artifact) check() error {
 	switch {
 	case a.Name == "." || a.Name == ".." || len(a.Name) > maxFileName ||
-		!fileText.MatchString(a.Name) || slices.ContainsFunc([]byte(a.Name), isSlash):
+		!isFileText(a.Name) || slices.ContainsFunc([]byte(a.Name), isSlash):
 		return fmt.Errorf("name: %.80q, want a file name of 1 to %d bytes: printable, no slash or backslash, not . or ..", a.Name, maxFileName)
 	case a.Size < 0 || a.Size > maxInteger:
 		return fmt.Errorf("size: %d, want 0 or more", a.Size)
@@ -176,7 +161,7 @@ func isSlash(c byte) bool { return c == '/' || c == '\\' }
 
 func (e *Evidence) check() error {
 	switch {
-	case !mediaText.MatchString(e.MediaType):
+	case !isMediaType(e.MediaType):
 		return fmt.Errorf("mediaType: %.80q, want a media type in lower case without parameters", e.MediaType)
 	case e.Size < 0 || e.Size > maxInteger:
 		return fmt.Errorf("size: %d, want 0 or more", e.Size)
@@ -198,19 +183,19 @@ func (s *Source) check() error {
 		return errNoDigest("sha256")
 	case s.Commit != "" && s.Kind != "git":
 		return fmt.Errorf("commit: only source of kind git has one, this is of kind %s", s.Kind)
-	case s.Commit != "" && !commitText.MatchString(s.Commit):
+	case s.Commit != "" && !isCommit(s.Commit):
 		return fmt.Errorf("commit: %.80q, want 40 or 64 lower-case hexadecimal digits", s.Commit)
 	case s.URI == "":
 		return nil
 	}
-	if err := checkURL(s.URI, sourceURL, "https, http or git+https"); err != nil {
+	if err := checkURL(s.URI, isSourceURL, "https, http or git+https"); err != nil {
 		return fmt.Errorf("uri: %w", err)
 	}
 	return nil
 }
 
-func checkURL(s string, form *regexp.Regexp, schemes string) error {
-	if len(s) > maxURI || !form.MatchString(s) {
+func checkURL(s string, is func(string) bool, schemes string) error {
+	if len(s) > maxURI || !is(s) {
 		return fmt.Errorf("%.80q: want an absolute URL (%s; host in lower case, no user, no spaces) of at most %d characters", s, schemes, maxURI)
 	}
 	return nil

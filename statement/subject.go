@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"unicode"
 	"unicode/utf8"
@@ -56,8 +55,6 @@ var hexDigits = map[string][]int{
 	"sha3_224": {56}, "sha3_256": {64}, "sha3_384": {96}, "sha3_512": {128},
 	"gitCommit": {40, 64}, "gitTree": {40, 64}, "gitBlob": {40, 64}, "gitTag": {40, 64},
 }
-
-var digestName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,31}$`)
 
 func checkSubjects(subject []Subject) error {
 	if len(subject) == 0 || len(subject) > MaxSubjects {
@@ -115,7 +112,7 @@ func checkDigests(set map[string]string) error {
 }
 
 func checkDigest(name, value string) error {
-	if !digestName.MatchString(name) {
+	if !isDigestName(name) {
 		return errors.New("not the name of an algorithm")
 	}
 	if value == "" || len(value) > maxValue {
