@@ -75,10 +75,7 @@ func (l *Logged) VerifyInclusion(k key.Public) error {
 	if err != nil {
 		return fmt.Errorf("making the log entry: %w", err)
 	}
-	if err := l.Proof.VerifyInclusion(tlog.LeafHash(leaf)); err != nil {
-		return fmt.Errorf("inclusion in %s at index %d: %w", l.Proof.Checkpoint.Origin, l.Proof.Index, err)
-	}
-	return nil
+	return l.Proof.VerifyInclusion(tlog.LeafHash(leaf))
 }
 
 func (l *Logged) complete() error {

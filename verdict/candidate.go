@@ -28,8 +28,14 @@ func (c *candidate) asked(p *Policy) []Requirement {
 		{ID: IDLogged, Text: "logged in " + list(p.logNames(), "or")},
 	}
 	if k, members := quorumGroup(&p.Log); k > 0 {
-		text := fmt.Sprintf("cosigned by %d of %d: %s", k, len(members), strings.Join(members, ", "))
-		reqs = append(reqs, Requirement{ID: IDWitnessed, Text: text})
+		text := fmt.Sprintf("cosigned by %d of ", k)
+		switch {
+		case len(members) == 1:
+			text = "cosigned by "
+		case k == len(members):
+			text = "cosigned by all of "
+		}
+		reqs = append(reqs, Requirement{ID: IDWitnessed, Text: text + list(members, "and")})
 	}
 	if p.MaxAge > 0 {
 		reqs = append(reqs, Requirement{ID: IDFresh, Text: "seen within " + span(p.MaxAge)})
@@ -68,7 +74,7 @@ func (c *candidate) weigh(e *evaluation) {
 		r := &c.requirements[i]
 		switch r.ID {
 		case IDSigned:
-			r.meet(fmt.Sprintf("%s, %s key %s", c.signer.Name, algorithm(c.signer.Key.Algorithm()), shortID(c.signer.Key)))
+			r.meet(fmt.Sprintf("%s%s key %s", other(r.Text, c.signer.Name), algorithm(c.signer.Key.Algorithm()), shortID(c.signer.Key)))
 		case IDLogged:
 			c.logs(r, s, inclusion)
 		case IDWitnessed:
@@ -128,6 +134,14 @@ func (c *candidate) why() string {
 	return what + ", which would be accepted too"
 }
 
+// other returns which of several is meant, where the text leaves it open.
+func other(text, name string) string {
+	if strings.HasSuffix(text, " "+name) && !strings.Contains(text, " or ") {
+		return ""
+	}
+	return name + ", "
+}
+
 func (r *Requirement) meet(evidence ...string) {
 	r.Met, r.Evidence = true, evidence
 }
@@ -140,7 +154,7 @@ func (r *Requirement) miss(missing, remedy string) {
 func (r *Requirement) is(got string, want []string, remedy string) {
 	switch {
 	case slices.Contains(want, got):
-		r.meet("the release says " + clean(got))
+		r.meet(clean(got))
 	case got == "":
 		r.miss("the release names none", remedy)
 	default:

@@ -54,19 +54,18 @@ func logTime(log tlog.Verifier, c *tlog.SignedCheckpoint) (time.Time, error) {
 
 // examine finds out why the policy refused c.
 func (s *seen) examine(p *Policy, c *tlog.SignedCheckpoint, refusal error) {
-	s.logErr = errUnknownLog
+	s.logErr = refusal
 	for _, l := range p.Log.Logs {
 		if l.Key.Name() != c.Origin {
 			continue
 		}
 		_, err := l.Key.Verify(c)
-		if err == nil && errors.Is(s.logErr, errUnknownLog) {
-			s.log, s.logErr = l.Key, nil
-		} else if err != nil && !errors.Is(err, tlog.ErrNotSigned) {
-			s.logErr = fmt.Errorf("its signature does not verify: %w", err)
+		if err != nil && !errors.Is(err, tlog.ErrNotSigned) {
+			s.logErr = refusal
 			break
-		} else if s.logErr != nil {
-			s.logErr = fmt.Errorf("%w: %w", errUnknownLog, err)
+		}
+		if err == nil && s.logErr != nil {
+			s.log, s.logErr = l.Key, nil
 		}
 	}
 	has := make(map[string]bool)
@@ -88,8 +87,6 @@ func (s *seen) examine(p *Policy, c *tlog.SignedCheckpoint, refusal error) {
 		s.logErr = refusal
 	}
 }
-
-var errUnknownLog = errors.New("no log of the policy signed the checkpoint")
 
 // date finds the newest time at or after which cosignatures alone meet the
 // quorum: one witness with a wrong clock, or a bad one, cannot make an old

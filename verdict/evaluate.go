@@ -162,12 +162,13 @@ func (e *evaluation) nothing() []Requirement {
 	var c candidate
 	reqs := c.asked(e.policy)
 	for i := range reqs {
-		reqs[i].Missing = "not looked at, as no release statement of a trusted key is in the bundle"
+		reqs[i].Missing = "not looked at, as no statement counts"
 	}
 	n := len(e.in.Bundle.Statements)
 	reqs[0].Missing = fmt.Sprintf("the bundle has %s, and none is a release signed by such a key", plural(int64(n), "statement"))
 	if n == 1 && len(e.ignored) == 1 {
 		reqs[0].Missing = "the one statement in the bundle does not count: " + e.ignored[0].why
+		e.ignored = nil
 	}
 	reqs[0].Remedy = "ask the publisher for a bundle signed by " + list(e.policy.signerWords(statement.ReleaseType), "or") +
 		"; if the key was changed, get a new policy from somebody you trust"

@@ -71,7 +71,7 @@ func readOutline(b []byte) (*outline, *PolicyError) {
 		k := it.Node()
 		name, line := string(k.Data), lineOf(k)
 		if it.Next() {
-			return nil, &PolicyError{Line: line, Path: name, Err: fmt.Errorf("%w: dotted keys are not used; write [%.80s]", ErrSyntax, name)}
+			return nil, onLine(line, at(name, ErrSyntax, "dotted keys are not used; write [%.80s]", name))
 		}
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
@@ -79,7 +79,7 @@ func readOutline(b []byte) (*outline, *PolicyError) {
 				return nil, unknown(line, name, "table", append([]string{"witnesses"}, lists...))
 			}
 			if isList := slices.Contains(lists, name); isList != (e.Kind == unstable.ArrayTable) {
-				return nil, &PolicyError{Line: line, Path: name, Err: fmt.Errorf("%w: write %s", ErrSyntax, header(name))}
+				return nil, onLine(line, at(name, ErrSyntax, "write %s", header(name)))
 			}
 			table, prefix = name, name
 			if e.Kind == unstable.ArrayTable {
@@ -87,7 +87,7 @@ func readOutline(b []byte) (*outline, *PolicyError) {
 				prefix = fmt.Sprintf("%s[%d]", name, o.counts[name])
 			}
 			if o.has(prefix) {
-				return nil, &PolicyError{Line: line, Path: name, Err: fmt.Errorf("%w: the table stands twice, first in line %d", ErrSyntax, o.lines[prefix])}
+				return nil, onLine(line, at(name, ErrSyntax, "the table stands twice, first in line %d", o.lines[prefix]))
 			}
 			o.lines[prefix] = line
 			prefix += "."
@@ -96,13 +96,13 @@ func readOutline(b []byte) (*outline, *PolicyError) {
 				return nil, unknown(line, prefix+name, "key", tableKeys[table])
 			}
 			if o.has(prefix + name) {
-				return nil, &PolicyError{Line: line, Path: prefix + name, Err: fmt.Errorf("%w: the key stands twice, first in line %d", ErrSyntax, o.lines[prefix+name])}
+				return nil, onLine(line, at(prefix+name, ErrSyntax, "the key stands twice, first in line %d", o.lines[prefix+name]))
 			}
 			o.lines[prefix+name] = line
 		}
 	}
 	if err := p.Error(); err != nil {
-		return nil, &PolicyError{Line: errorLine(b, err, starts), Err: fmt.Errorf("%w: %s", ErrSyntax, strings.TrimPrefix(err.Error(), "toml: "))}
+		return nil, onLine(errorLine(b, err, starts), at("", ErrSyntax, "%s", tomlText(err)))
 	}
 	return o, nil
 }
@@ -137,7 +137,12 @@ func (o *outline) noneEmpty(f *policyFile) *PolicyError {
 }
 
 func unknown(line int, path, what string, known []string) *PolicyError {
-	return &PolicyError{Line: line, Path: clean(path), Err: fmt.Errorf("%w: no such %s; known here: %s", ErrUnknownKey, what, strings.Join(known, ", "))}
+	return onLine(line, at(clean(path), ErrUnknownKey, "no such %s; known here: %s", what, strings.Join(known, ", ")))
+}
+
+func onLine(line int, e *PolicyError) *PolicyError {
+	e.Line = line
+	return e
 }
 
 func header(table string) string {

@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +66,7 @@ type fileSigner struct {
 // release could meet. The error is a [PolicyError], which names line and key.
 func ParsePolicy(b []byte) (*Policy, error) {
 	if len(b) > MaxPolicy {
-		return nil, &PolicyError{Err: fmt.Errorf("%w: %d bytes, at most %d", ErrSyntax, len(b), MaxPolicy)}
+		return nil, at("", ErrSyntax, "%d bytes, at most %d", len(b), MaxPolicy)
 	}
 	outline, perr := readOutline(b)
 	if perr != nil {
@@ -98,11 +97,24 @@ func syntaxError(err error) *PolicyError {
 	if errors.As(err, &missing) && len(missing.Errors) > 0 {
 		de = &missing.Errors[0]
 	}
-	if de != nil || errors.As(err, &de) {
-		row, _ := de.Position()
-		return &PolicyError{Line: row, Path: strings.Join(de.Key(), "."), Err: fmt.Errorf("%w: %s", ErrSyntax, strings.TrimPrefix(de.Error(), "toml: "))}
+	if de == nil && !errors.As(err, &de) {
+		return at("", ErrSyntax, "%s", tomlText(err))
 	}
-	return &PolicyError{Err: fmt.Errorf("%w: %s", ErrSyntax, strings.TrimPrefix(err.Error(), "toml: "))}
+	e := at(clean(strings.Join(de.Key(), ".")), ErrSyntax, "%s", tomlText(de))
+	e.Line, _ = de.Position()
+	return e
+}
+
+// tomlText says a decoder's error without its prefix and without our Go types.
+func tomlText(err error) string {
+	text := strings.TrimPrefix(err.Error(), "toml: ")
+	found, rest, ok := strings.Cut(text, " into struct field ")
+	i := strings.LastIndex(rest, " of type ")
+	if !ok || i < 0 {
+		return clean(text)
+	}
+	want := map[string]string{"string": "a string", "int64": "an integer", "[]string": "a list of strings"}[rest[i+len(" of type "):]]
+	return clean(strings.TrimPrefix(found, "cannot decode TOML ") + " found, want " + want)
 }
 
 // policy turns the file's text into keys and durations.

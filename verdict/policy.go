@@ -48,26 +48,26 @@ type Operator struct {
 }
 
 // Continents are the names that [Operator] knows.
-var Continents = []string{"africa", "antarctica", "asia", "europe", "north america", "oceania", "south america"}
+var Continents = []string{"Africa", "Antarctica", "Asia", "Europe", "North America", "Oceania", "South America"}
 
 // knownTypes are the predicate types that a policy may trust a key for.
 var knownTypes = []string{statement.ReleaseType}
 
-// Errors of policies that callers tell apart.
+// Kinds of errors of policies, for errors.Is.
 var (
-	ErrSyntax     = errors.New("not a policy file")        // not TOML, or not of the shape of docs/spec/policy.md
-	ErrUnknownKey = errors.New("unknown key")              // a key that docs/spec/policy.md does not have
-	ErrValue      = errors.New("not allowed")              // a value that its key cannot have
-	ErrNeverMet   = errors.New("can never be met")         // no release could ever be accepted
-	ErrTwice      = errors.New("counts twice")             // one key or organisation in two places
-	errNoSigner   = errors.New("nobody may sign releases") // detail of ErrNeverMet
+	ErrSyntax     = errors.New("not a policy file") // not TOML, or not of the shape of docs/spec/policy.md
+	ErrUnknownKey = errors.New("unknown key")       // a key that docs/spec/policy.md does not have
+	ErrValue      = errors.New("not allowed")       // a value that its key cannot have
+	ErrNeverMet   = errors.New("can never be met")  // no release could ever be accepted
+	ErrTwice      = errors.New("counts twice")      // one key or organisation in two places
 )
 
 // PolicyError says what is wrong with a policy, and where.
 type PolicyError struct {
 	Line int    // in the file, from 1; 0 where there is no file
 	Path string // like signer[2].key, counted from 1; empty: the whole
-	Err  error  // wraps one of the errors above
+	Kind error  // one of the errors above
+	Err  error  // the reason
 }
 
 func (e *PolicyError) Error() string {
@@ -78,14 +78,17 @@ func (e *PolicyError) Error() string {
 	if e.Path != "" {
 		s += ": " + e.Path
 	}
+	if e.Kind == ErrNeverMet || e.Kind == ErrTwice {
+		s += ": " + e.Kind.Error()
+	}
 	return s + ": " + e.Err.Error()
 }
 
-// Unwrap returns the reason.
-func (e *PolicyError) Unwrap() error { return e.Err }
+// Unwrap returns the kind and the reason.
+func (e *PolicyError) Unwrap() []error { return []error{e.Kind, e.Err} }
 
 func at(path string, kind error, format string, args ...any) *PolicyError {
-	return &PolicyError{Path: path, Err: fmt.Errorf(format+": %w", append(args, kind)...)}
+	return &PolicyError{Path: path, Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
 // Validate refuses what [ParsePolicy] refuses, for a policy made in memory: the
@@ -99,7 +102,7 @@ func (p *Policy) Validate() error {
 		}
 	}
 	if err := p.Log.Validate(); err != nil {
-		return &PolicyError{Err: fmt.Errorf("%w: %w", ErrValue, err)}
+		return at("", ErrValue, "%w", err)
 	}
 	return nil
 }
@@ -146,7 +149,7 @@ func (p *Policy) checkLogs() *PolicyError {
 
 func (p *Policy) checkSigners() *PolicyError {
 	if len(p.Signers) == 0 {
-		return at("signer", ErrNeverMet, "%w; add a [[signer]]", errNoSigner)
+		return at("signer", ErrNeverMet, "nobody is trusted; add a [[signer]] with its key")
 	}
 	if len(p.Signers) > MaxList {
 		return at("signer", ErrValue, "%d signers, at most %d", len(p.Signers), MaxList)
@@ -178,7 +181,7 @@ func (p *Policy) checkSigners() *PolicyError {
 		}
 	}
 	if !releases {
-		return at("signer", ErrNeverMet, "%w", errNoSigner)
+		return at("signer", ErrNeverMet, "nobody may sign releases")
 	}
 	return nil
 }
@@ -219,14 +222,14 @@ func (p *Policy) checkKeys() *PolicyError {
 	for i, u := range uses {
 		for _, t := range uses[:i] {
 			if u.key.SameKey(t.key) {
-				return at(u.path, ErrTwice, "the key of %s is that of %s; one key", u.what, t.what)
+				return at(u.path, ErrTwice, "the key of %s is that of %s", u.what, t.what)
 			}
 		}
 	}
 	for i, s := range p.Signers {
 		for _, t := range p.Signers[:i] {
 			if s.Key.Equal(t.Key) {
-				return at(path("signer", i, "key"), ErrTwice, "the key of %s is that of %s; one key", s.Name, t.Name)
+				return at(path("signer", i, "key"), ErrTwice, "the key of %s is that of %s", s.Name, t.Name)
 			}
 		}
 		if s.Key.Algorithm() != key.Ed25519 {
@@ -238,7 +241,7 @@ func (p *Policy) checkKeys() *PolicyError {
 		}
 		for _, t := range uses {
 			if k.SameKey(t.key) {
-				return at(path("signer", i, "key"), ErrTwice, "the key of %s is that of %s; one key", s.Name, t.what)
+				return at(path("signer", i, "key"), ErrTwice, "the key of %s is that of %s", s.Name, t.what)
 			}
 		}
 	}

@@ -85,7 +85,7 @@ func (p *Policy) checkQuorum() *PolicyError {
 				return at(where("of"), ErrValue, "%.80q is no witness and no group listed before", m)
 			}
 			if used[m] != "" {
-				return at(where("of"), ErrTwice, "%q is a member of %q already and", m, used[m])
+				return at(where("of"), ErrTwice, "%q is a member of %q already", m, used[m])
 			}
 			used[m] = g.Name
 			under = append(under, known[m]...)
@@ -128,7 +128,7 @@ func (p *Policy) checkOrganisations(g tlog.PolicyGroup, known map[string][]strin
 				continue
 			}
 			if other, ok := member[o]; ok && other != m {
-				return at(where, ErrTwice, "%q runs both %s and %s, and; put them into one [[group]] with require = 1", o, other, m)
+				return at(where, ErrTwice, "%q runs both %s and %s; put them into one [[group]] with require = 1", o, other, m)
 			}
 			member[o] = m
 		}

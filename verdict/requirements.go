@@ -13,17 +13,17 @@ const getAgain = "get the bundle again from the publisher; if that does not help
 func (c *candidate) logs(r *Requirement, s *seen, inclusion error) {
 	switch {
 	case inclusion != nil:
-		r.miss("the proof of its place in the log is wrong: "+cleanError(inclusion), getAgain)
+		r.miss("its place in the log is not proved: "+cleanError(inclusion), getAgain)
 	case s.logErr != nil:
-		r.miss(fmt.Sprintf("the checkpoint of %s: %s", clean(c.logged.Proof.Checkpoint.Origin), cleanError(s.logErr)), getAgain)
+		r.miss(cleanError(s.logErr), getAgain)
 	default:
-		r.meet(fmt.Sprintf("%s, entry %s of %s", s.log.Name(), grouped(c.logged.Proof.Index), grouped(c.logged.Proof.Checkpoint.Size)))
+		r.meet(fmt.Sprintf("%sentry %s of %s", other(r.Text, s.log.Name()), grouped(c.logged.Proof.Index), grouped(c.logged.Proof.Checkpoint.Size)))
 	}
 }
 
 func (c *candidate) witnesses(r *Requirement, s *seen, p *Policy) {
 	if s == nil || s.logErr != nil {
-		r.miss("not looked at, as the log is not proved", "")
+		r.miss("not looked at, as the log is not shown", "")
 		return
 	}
 	var names []string
@@ -43,11 +43,14 @@ func (c *candidate) witnesses(r *Requirement, s *seen, p *Policy) {
 		}
 		r.Met = true
 	default:
-		got := "none has"
+		got := "none did"
 		if len(names) > 0 {
 			got = "only " + list(names, "and") + " did"
 		}
-		r.miss(fmt.Sprintf("%s; %s did not", got, list(s.missing, "and")),
+		if len(names) > 0 {
+			got += "; " + list(s.missing, "and") + " did not"
+		}
+		r.miss(got,
 			"get a newer bundle from the publisher, with cosignatures of "+list(s.missing, "or"))
 	}
 }
@@ -55,17 +58,19 @@ func (c *candidate) witnesses(r *Requirement, s *seen, p *Policy) {
 func (c *candidate) fresh(r *Requirement, s *seen, e *evaluation) {
 	switch {
 	case s == nil || s.logErr != nil:
-		r.miss("not looked at, as the log is not proved", "")
+		r.miss("not looked at, as the log is not shown", "")
 	case s.asOf.IsZero() && len(s.tooLate) > 0:
 		r.miss(fmt.Sprintf("the time of %s lies in the future: it is %s here", list(s.tooLate, "and"), moment(e.in.Now)),
 			"set this computer's clock; if it is right, report the witness")
+	case !s.quorum:
+		r.miss("not looked at, as the quorum is not met", "")
 	case s.asOf.IsZero():
-		r.miss("no time is vouched for by as many as are asked", "get a newer bundle from the publisher")
+		r.miss("nobody who counts signed a time", "get a newer bundle from the publisher")
 	case e.in.Now.Sub(s.asOf) > e.policy.MaxAge:
 		r.miss(fmt.Sprintf("last seen %s, %s ago", moment(s.asOf), span(e.in.Now.Sub(s.asOf))),
 			"get a newer bundle from the publisher; if there is none, somebody may be holding back what is new")
 	default:
-		r.meet("seen " + moment(s.asOf))
+		r.meet(moment(s.asOf))
 	}
 }
 

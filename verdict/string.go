@@ -27,19 +27,7 @@ func (v *Verdict) String() string {
 	}
 	b.WriteByte('\n')
 	for _, r := range v.Requirements {
-		mark := "  not met  "
-		if r.Met {
-			mark = "  met      "
-		}
-		wrap(&b, r.Text, mark, "           ")
-		if r.Met {
-			wrap(&b, strings.Join(r.Evidence, "; "), "           - ", "             ")
-			continue
-		}
-		wrap(&b, r.Missing, "           - ", "             ")
-		if r.Remedy != "" {
-			wrap(&b, "to do: "+r.Remedy, "           - ", "             ")
-		}
+		r.write(&b)
 	}
 	if len(v.Ignored) > 0 {
 		fmt.Fprintf(&b, "\n%s not counted:\n", plural(int64(len(v.Ignored)), "other statement"))
@@ -59,6 +47,25 @@ func (v *Verdict) String() string {
 		fmt.Fprintf(&b, "refused: %d of %s not met\n", len(v.Unmet()), total)
 	}
 	return b.String()
+}
+
+// write says one requirement: in one paragraph where there is nothing to do.
+func (r *Requirement) write(b *strings.Builder) {
+	const indent = "           "
+	mark, why := "  not met  ", r.Missing
+	if r.Met {
+		mark, why = "  met      ", strings.Join(r.Evidence, "; ")
+	}
+	switch {
+	case r.Met && strings.HasSuffix(r.Text, " "+why):
+		wrap(b, r.Text, mark, indent)
+	case r.Remedy == "":
+		wrap(b, r.Text+": "+why, mark, indent)
+	default:
+		wrap(b, r.Text, mark, indent)
+		wrap(b, why, indent+"- ", indent+"  ")
+		wrap(b, "to do: "+r.Remedy, indent+"- ", indent+"  ")
+	}
 }
 
 // wrap breaks text at spaces; a word longer than a line stays whole.
