@@ -51,13 +51,9 @@ func (c *console) terminal() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// logger returns a logger on stderr.
-func (c *console) logger(level slog.Level) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
-	if c.json {
-		return slog.New(slog.NewJSONHandler(c.err, o))
-	}
-	return slog.New(slog.NewTextHandler(c.err, o))
+// logger tells people on stderr what goes wrong in a node behind a command.
+func (c *console) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // size writes a number of bytes for people.

@@ -24,7 +24,7 @@ be served meanwhile. Exits 1 where a fault is found.`,
 		Args:    operands("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			bar := c.progress()
-			r, err := centre.CheckLog(cmd.Context(), args[0], func(done, total int64) { bar.at("checking entries", done, total) })
+			r, err := centre.CheckLog(cmd.Context(), args[0], func(done, total int64) { bar.at(stageCheck, done, total) })
 			bar.end()
 			if err != nil {
 				return nodeError(args[0], err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -16,7 +15,7 @@ import (
 
 // connect reaches the node in dir, calls f, and lets go of the node.
 func (c *console) connect(ctx context.Context, dir string, f func(*centre.Handle) error) error {
-	h, err := centre.Connect(ctx, dir, c.logger(slog.LevelWarn))
+	h, err := centre.Connect(ctx, dir, c.logger())
 	if err != nil {
 		return nodeError(dir, err)
 	}

@@ -42,7 +42,7 @@ func newPolicyInit(c *console) *cobra.Command {
 With --node the keys are taken from the node's public page, or from its
 directory: compare them with what the vendor gives you by another way.`,
 		Example: `  vitrine policy init --node node --product pkg:generic/app -o new-policy.toml
-  vitrine policy init --log vendor.example+05112c15+AV9nc+HBbdxk2L9NMtEl61bpfIWrHlFrI7RKO0tLmqhJ --signer vendor.pem -o -`,
+  vitrine policy init --log vendor.example+6ce55a45+Ae5PC+oUZ/UtREUiymVrLtZeWwDOSGnj2U3YiCKcm1Nl --signer vendor.pem -o -`,
 		Args: operands(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.check(cmd); err != nil {

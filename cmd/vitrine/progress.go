@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/schollz/progressbar/v3"
+
+	"vitrine.example/internal/release"
 )
 
 // progress shows people how far something is: a bar on a terminal, one line a
@@ -14,6 +16,20 @@ type progress struct {
 	stage string
 	bar   *progressbar.ProgressBar
 }
+
+// stages says what is being done in words, and whether it is counted in bytes.
+var stages = map[string]struct {
+	doing string
+	bytes bool
+}{
+	release.StageArtifacts: {"hashing the artifacts", true},
+	release.StageSource:    {"taking a snapshot of the source", true},
+	release.StageLog:       {"waiting until the log has published it", false},
+	stageCheck:             {"checking the log's entries", false},
+}
+
+// stageCheck is the stage of `vitrine log check`.
+const stageCheck = "check"
 
 func (c *console) progress() *progress { return &progress{c: c} }
 
@@ -34,19 +50,23 @@ func (p *progress) at(stage string, done, total int64) {
 }
 
 func (p *progress) start(total int64) {
+	doing, bytes := p.stage, true
+	if s, ok := stages[p.stage]; ok {
+		doing, bytes = s.doing, s.bytes
+	}
 	switch {
 	case p.c.terminal():
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(p.c.err),
-			progressbar.OptionSetDescription(oneLine(p.stage)),
-			progressbar.OptionShowBytes(true),
+			progressbar.OptionSetDescription(oneLine(doing)),
+			progressbar.OptionShowBytes(bytes),
 			progressbar.OptionClearOnFinish(),
 			progressbar.OptionFullWidth(),
 		)
-	case total > 0:
-		p.c.say("%s (%s)", oneLine(p.stage), size(total))
+	case total > 0 && bytes:
+		p.c.say("%s (%s)", oneLine(doing), size(total))
 	default:
-		p.c.say("%s", oneLine(p.stage))
+		p.c.say("%s", oneLine(doing))
 	}
 }
 

@@ -53,7 +53,7 @@ where it was; run again, it returns the first index.`,
 	f.StringArrayVar(&p.Artifacts, "artifact", nil, "shipped `file`; may be repeated")
 	f.StringVar(&p.Source, "source", "", "`path` of the git repository, directory or tar file it was made from")
 	f.StringVar(&p.Kind, "source-kind", "", "git, directory or archive; default: found out")
-	f.StringVar(&p.access, "source-access", "room", "`class` of the source: public, circle or room")
+	f.StringVar(&p.access, "source-access", "", "`class` of the source: public, circle or room (the default)")
 	f.StringVar(&p.SourceURI, "source-uri", "", "`URI` of where the source is kept")
 	f.StringVar(&p.Notes, "notes", "", "`URL` of the release notes")
 	f.StringVar(&p.Channel, "channel", "", "`channel` of updates")
@@ -68,7 +68,7 @@ where it was; run again, it returns the first index.`,
 func (p *publishFlags) read(cmd *cobra.Command) error {
 	p.Access = content.Class(p.access)
 	switch p.Access {
-	case content.Public, content.Circle, content.Room:
+	case "", content.Public, content.Circle, content.Room:
 	default:
 		return usage(cmd, fmt.Errorf("--source-access %q: want public, circle or room", p.access))
 	}
@@ -109,7 +109,7 @@ type published struct {
 	Product   string        `json:"product"`
 	Version   string        `json:"version"`
 	Channel   string        `json:"channel,omitempty"`
-	Seq       int64         `json:"seq,omitempty"`
+	Seq       int64         `json:"seq,omitzero"`
 	Bundles   []string      `json:"bundles"`
 }
 

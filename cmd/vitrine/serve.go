@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,12 +20,13 @@ func newServe(c *console) *cobra.Command {
 		Short: "run a node until it is interrupted",
 		Long: `Run the node in DIR: its log, its pages, its health and its metrics.
 
+Its journal goes to stderr, as log-level and log-format in vitrine.toml say.
 It stops gracefully on an interrupt or a termination signal. One process at a
 time serves a directory; other commands reach the node through it.`,
 		Example: `  vitrine serve node`,
 		Args:    operands("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n, err := centre.Open(cmd.Context(), args[0], c.logger(slog.LevelInfo))
+			n, err := centre.Open(cmd.Context(), args[0], nil)
 			if err != nil {
 				return nodeError(args[0], err)
 			}
@@ -42,6 +42,5 @@ time serves a directory; other commands reach the node through it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&address, "print-address", false, "print the address on stdout once it is served")
-	cmd.Flags().BoolVar(&c.json, "json", false, "write the journal as JSON lines")
 	return cmd
 }

@@ -105,7 +105,7 @@ func makeBase() (string, error) {
 		return "", err
 	}
 	for _, line := range []string{
-		"init node --url https://vendor.example --name Vendor",
+		"init node --url https://vendor.example --name Vendor --listen 127.0.0.1:0",
 		"release publish --product pkg:generic/app@1.0 --artifact app.tar.gz node",
 		"policy init --node node --product pkg:generic/app -o vitrine-policy.toml",
 	} {
