@@ -43,7 +43,7 @@ func (a *archive) Total() int64   { return a.size }
 func (a *archive) WriteTo(ctx context.Context, w io.Writer, progress func(int64)) (Summary, error) {
 	f, err := OpenFile(a.path)
 	if err != nil {
-		return Summary{}, fmt.Errorf("source: %w", err)
+		return Summary{}, err
 	}
 	defer f.Close()
 	if progress == nil {
@@ -52,7 +52,7 @@ func (a *archive) WriteTo(ctx context.Context, w io.Writer, progress func(int64)
 	raw := bufio.NewReaderSize(&copying{ctx: ctx, r: f, w: w, max: f.Identity().Size, progress: progress}, 256<<10)
 	c := &checker{ctx: ctx, lim: a.lim, links: map[string]bool{}, dirs: map[string]bool{}}
 	if err := c.read(raw); err != nil {
-		return c.sum, fmt.Errorf("source %q: %w", a.path, err)
+		return c.sum, err
 	}
 	return c.sum, f.Unchanged()
 }
@@ -116,11 +116,11 @@ func (c *checker) entries(t *tar.Reader) error {
 		h, err := t.Next()
 		switch {
 		case errors.Is(err, io.EOF) && c.sum.Entries == 0:
-			return fmt.Errorf("the archive holds no files: %w", ErrRefused)
+			return fmt.Errorf("there are no files in it: %w", ErrRefused)
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, tar.ErrHeader) && c.sum.Entries == 0:
-			return fmt.Errorf("is neither a tar nor a tar.gz file (unpack it and release the directory): %w", err)
+		case c.sum.Entries == 0 && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)):
+			return fmt.Errorf("this is neither a tar nor a tar.gz file (unpack it and release the directory): %w", err)
 		case err != nil:
 			return fmt.Errorf("reading tar after %d entries: %w", c.sum.Entries, err)
 		}

@@ -39,14 +39,14 @@ func (d *directory) Total() int64   { return -1 }
 func (d *directory) WriteTo(ctx context.Context, w io.Writer, progress func(int64)) (Summary, error) {
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
-		return Summary{}, fmt.Errorf("source: %w", err)
+		return Summary{}, err
 	}
 	defer root.Close()
 	s := newSink(ctx, w, d.lim, progress)
 	if err := d.walk(root, s, ""); err != nil {
-		return s.sum, fmt.Errorf("source %q: %w", d.path, err)
+		return s.sum, err
 	}
-	return s.close(d.path)
+	return s.close()
 }
 
 // walk writes what lies below the directory at name.

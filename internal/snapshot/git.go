@@ -14,7 +14,6 @@ import (
 
 // repository is a git repository at its commit HEAD.
 type repository struct {
-	path   string // as the caller gave it
 	dir    string // absolute, without links
 	commit string
 	bare   bool
@@ -27,19 +26,26 @@ func openGit(ctx context.Context, path string, lim Limits) (*repository, error) 
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("source: %w", err)
+	r := &repository{dir: dir, lim: lim}
+	if err == nil {
+		err = r.inspect(ctx)
 	}
-	r := &repository{path: path, dir: dir, lim: lim}
+	if err != nil {
+		return nil, fmt.Errorf("source %q: %w", path, err)
+	}
+	return r, nil
+}
+
+func (r *repository) inspect(ctx context.Context) error {
 	bare, err := r.output(ctx, "rev-parse", "--is-bare-repository")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.bare = bare == "true"
 	if r.commit, err = r.output(ctx, "rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"); err != nil {
-		return nil, fmt.Errorf("%w: is there a commit yet?", err)
+		return fmt.Errorf("%w: is there a commit yet?", err)
 	}
-	return r, r.clean(ctx)
+	return r.clean(ctx)
 }
 
 func (r *repository) Kind() Kind     { return Git }
@@ -60,8 +66,8 @@ func (r *repository) clean(ctx context.Context) error {
 	if more {
 		first += " …"
 	}
-	return fmt.Errorf("source %q: %w %.12s (%.200q): commit, ignore or remove what changed, or release the tree as kind directory",
-		r.path, ErrDirty, r.commit, first)
+	return fmt.Errorf("%w %.12s (%.200q): commit, ignore or remove what changed, or release the tree as kind directory",
+		ErrDirty, r.commit, first)
 }
 
 // command prepares git with everything off that could reach out of the
@@ -88,18 +94,18 @@ func (r *repository) output(ctx context.Context, args ...string) (string, error)
 	var out, errs clipped
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return "", r.explain(args[0], err, &errs)
+		return "", explain(args[0], err, &errs)
 	}
 	return strings.TrimRight(out.String(), "\n"), nil
 }
 
 // explain turns the failure of a git command into an error for people.
-func (r *repository) explain(command string, err error, errs *clipped) error {
+func explain(command string, err error, errs *clipped) error {
 	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("source %q: git is needed to read a repository: install it (apt-get install git), or release an archive: %w", r.path, err)
+		return fmt.Errorf("git is needed to read a repository: install it (apt-get install git), or release an archive: %w", err)
 	}
 	said, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n")
-	return fmt.Errorf("source %q: git %s: %w: %.300s", r.path, command, err, said)
+	return fmt.Errorf("git %s: %w: %.300q", command, err, said)
 }
 
 // clipped keeps the first 64 KiB of what is written.
@@ -117,9 +123,9 @@ func (c *clipped) Write(p []byte) (int, error) {
 func (r *repository) WriteTo(ctx context.Context, w io.Writer, progress func(int64)) (Summary, error) {
 	s := newSink(ctx, w, r.lim, progress)
 	if err := r.write(ctx, s); err != nil {
-		return s.sum, fmt.Errorf("source %q: %w", r.path, err)
+		return s.sum, err
 	}
-	return s.close(r.path)
+	return s.close()
 }
 
 func (r *repository) write(ctx context.Context, s *sink) (err error) {

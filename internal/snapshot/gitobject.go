@@ -24,7 +24,6 @@ const (
 // objects reads git objects through one "git cat-file --batch" and checks each
 // against its ID.
 type objects struct {
-	repo *repository
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
@@ -41,7 +40,7 @@ type commitObject struct {
 type treeEntry struct{ mode, name, id string }
 
 func (r *repository) objects(ctx context.Context) (*objects, error) {
-	o := &objects{repo: r, cmd: r.command(ctx, "cat-file", "--batch")}
+	o := &objects{cmd: r.command(ctx, "cat-file", "--batch")}
 	o.cmd.Stderr = &o.errs
 	in, err := o.cmd.StdinPipe()
 	if err != nil {
@@ -53,7 +52,7 @@ func (r *repository) objects(ctx context.Context) (*objects, error) {
 	}
 	o.in, o.out = in, bufio.NewReaderSize(out, 256<<10)
 	if err := o.cmd.Start(); err != nil {
-		return nil, r.explain("cat-file", err, &o.errs)
+		return nil, explain("cat-file", err, &o.errs)
 	}
 	return o, nil
 }
@@ -102,11 +101,11 @@ func (o *objects) hash(digits int) hash.Hash {
 // request asks for an object and returns its size.
 func (o *objects) request(id, typ string) (int64, error) {
 	if _, err := io.WriteString(o.in, id+"\n"); err != nil {
-		return 0, o.repo.explain("cat-file", err, &o.errs)
+		return 0, explain("cat-file", err, &o.errs)
 	}
 	line, err := o.out.ReadString('\n')
 	if err != nil {
-		return 0, o.repo.explain("cat-file", err, &o.errs)
+		return 0, explain("cat-file", err, &o.errs)
 	}
 	f := strings.Fields(line)
 	if len(f) != 3 || f[0] != id {

@@ -71,7 +71,7 @@ func (t *treeWriter) submodule(id, name string) (err error) {
 	if _, err := os.Lstat(filepath.Join(dir, ".git")); t.repo.bare || err != nil {
 		return refuse(name, "is a submodule that is not checked out (git submodule update --init --recursive) and")
 	}
-	sub := &repository{path: dir, dir: dir, lim: t.repo.lim}
+	sub := &repository{dir: dir, lim: t.repo.lim}
 	objs, err := sub.objects(t.sink.ctx)
 	if err != nil {
 		return err

@@ -102,9 +102,9 @@ func (s *sink) dir(name string) error {
 }
 
 // close ends the tar; a snapshot of nothing is refused.
-func (s *sink) close(path string) (Summary, error) {
+func (s *sink) close() (Summary, error) {
 	if s.sum.Entries == 0 {
-		return s.sum, fmt.Errorf("source %q holds no files: %w", path, ErrRefused)
+		return s.sum, fmt.Errorf("there are no files in it: %w", ErrRefused)
 	}
 	return s.sum, s.tar.close()
 }
