@@ -42,7 +42,8 @@ func (s *Statement) decode() (Predicate, error) {
 	return p, nil
 }
 
-// checkPredicateType asks for an absolute URI (RFC 3986 section 4.3).
+// checkPredicateType asks for an absolute URI (RFC 3986 section 4.3), its scheme
+// in lower case.
 func checkPredicateType(s string) error {
 	if s == "" {
 		return errors.New("missing")
@@ -51,7 +52,7 @@ func checkPredicateType(s string) error {
 		return fmt.Errorf("%d bytes, at most %d are allowed", len(s), maxURI)
 	}
 	u, err := url.Parse(s)
-	if err != nil || !isURIText(s) || u.Scheme == "" || u.Scheme != strings.ToLower(s[:len(u.Scheme)]) ||
+	if err != nil || !isURIText(s) || u.Scheme == "" || u.Scheme != s[:len(u.Scheme)] ||
 		(u.Host == "" && u.Opaque == "") {
 		return fmt.Errorf("%.80q is not an absolute URI", s)
 	}
