@@ -224,7 +224,7 @@ type entryPage struct {
 }
 
 // maxShown bounds what a page shows of an entry.
-const maxShown = 8 << 10
+const maxShown = 64 << 10
 
 func (s *site) entry(r *http.Request) (string, any, error) {
 	index, err := number(r.PathValue("index"))
@@ -257,8 +257,8 @@ func show(raw []byte) (text string, cut bool) {
 	if json.Indent(&b, raw, "", "  ") == nil {
 		raw = b.Bytes()
 	} else if !printable(raw) {
-		cut = len(raw) > maxShown/4
-		return hex.Dump(raw[:min(len(raw), maxShown/4)]), cut
+		cut = len(raw) > maxShown/16
+		return hex.Dump(raw[:min(len(raw), maxShown/16)]), cut
 	}
 	if len(raw) > maxShown {
 		raw, cut = raw[:maxShown], true
