@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -164,8 +165,11 @@ func (p *publishFlags) writeBundles(rel *release.Published) ([]string, error) {
 	for _, a := range p.Artifacts {
 		path := p.bundleOf(a)
 		if err := writeFile(path, raw, true); err != nil {
-			return nil, withHint(fmt.Errorf("release %d is logged, but its bundle is not written: %w", rel.Index, err),
-				"run the same command again to write the bundle")
+			again := "run the same command again to write the bundle"
+			if errors.Is(err, syscall.ENOSPC) {
+				again = "free some space and " + again
+			}
+			return nil, withHint(fmt.Errorf("release %d is logged, but its bundle is not written: %w", rel.Index, err), "%s", again)
 		}
 		paths = append(paths, path)
 	}
