@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vitrine.example/digest"
+	"vitrine.example/internal/strictjson"
 	"vitrine.example/key"
 	"vitrine.example/statement"
 )
@@ -155,5 +156,67 @@ func set(t testing.TB, v any, path string, value any) {
 		p[int(last[0]-'0')] = value
 	default:
 		t.Fatalf("%s: no such place", path)
+	}
+}
+
+// canonical encodes m in canonical form, where numbers allow it; others are
+// written as they are, for readers to refuse.
+func canonical(m map[string]any) ([]byte, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if c, err := strictjson.Canonicalize(b, strictjson.Limits{Size: len(b)}); err == nil {
+		return c, nil
+	}
+	return b, nil
+}
+
+// envelopeOf is wrap without a test to fail.
+func envelopeOf(payload []byte) []byte {
+	return []byte(`{"payload":"` + base64.StdEncoding.EncodeToString(payload) +
+		`","payloadType":"application/vnd.in-toto+json","signatures":[{"keyid":"` + sum("key").String() + `","sig":"AAAA"}]}`)
+}
+
+// predicateMap returns r as maps and slices.
+func predicateMap(r *statement.Release) (map[string]any, error) {
+	b, err := strictjson.Canonical(r)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]any
+	dec := json.NewDecoder(strings.NewReader(string(b)))
+	dec.UseNumber()
+	return m, dec.Decode(&m)
+}
+
+// trySet is set where there is such a place.
+func trySet(v any, path string, value any) {
+	names := strings.Split(path, "/")
+	for _, name := range names[:len(names)-1] {
+		switch p := v.(type) {
+		case map[string]any:
+			v = p[name]
+		case []any:
+			if len(p) == 0 {
+				return
+			}
+			v = p[0]
+		default:
+			return
+		}
+	}
+	last := names[len(names)-1]
+	switch p := v.(type) {
+	case map[string]any:
+		if _, ok := value.(remove); ok {
+			delete(p, last)
+		} else {
+			p[last] = value
+		}
+	case []any:
+		if _, ok := value.(remove); !ok && len(p) > 0 {
+			p[0] = value
+		}
 	}
 }

@@ -1,0 +1,122 @@
+package statement_test
+
+import (
+	"bytes"
+	"testing"
+
+	"vitrine.example/internal/strictjson"
+	"vitrine.example/key"
+	"vitrine.example/statement"
+)
+
+// What Parse accepts is canonical, gives itself back, and what it says of ours
+// can be signed again to the same payload.
+func FuzzParse(f *testing.F) {
+	for _, name := range golden {
+		f.Add(read(f, "golden", name, "envelope.json"))
+	}
+	f.Add(envelopeOf([]byte("{}")))
+	f.Add([]byte(`{"payload":"","payloadType":"","signatures":[]}`))
+	k := newSigner(f, key.Ed25519)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, err := statement.Parse(raw)
+		if err != nil {
+			return
+		}
+		canonical, err := strictjson.Canonicalize(raw, strictjson.Limits{})
+		if err != nil || !bytes.Equal(canonical, raw) || !bytes.Equal(e.Bytes(), raw) {
+			t.Fatalf("not canonical: %v", err)
+		}
+		if e.Verify(k.Public()) == nil {
+			t.Fatal("verifies with a fresh key")
+		}
+		checkSignedAgain(t, e, k)
+	})
+}
+
+// FuzzPayload puts payloads into envelopes, where a fuzzer would not find base64.
+func FuzzPayload(f *testing.F) {
+	for _, name := range golden {
+		f.Add(read(f, "golden", name, "payload.json"))
+	}
+	f.Add(encode(f, foreign()))
+	k := newSigner(f, key.Ed25519)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		e, err := statement.Parse(envelopeOf(payload))
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(e.Payload(), payload) {
+			t.Fatal("another payload")
+		}
+		checkSignedAgain(t, e, k)
+	})
+}
+
+func checkSignedAgain(t *testing.T, e *statement.Envelope, k *key.Signer) {
+	t.Helper()
+	r, err := e.Statement().Release()
+	if (err == nil) != (e.Statement().PredicateType == statement.ReleaseType) {
+		t.Fatalf("a release: %v", err)
+	}
+	if err != nil {
+		return
+	}
+	s, err := statement.New(r.Subjects(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := statement.Sign(s, k)
+	if err != nil || !bytes.Equal(again.Payload(), e.Payload()) {
+		t.Fatalf("signed again: %v", err)
+	}
+}
+
+// What ParseLeaf accepts is the one encoding of what it says.
+func FuzzParseLeaf(f *testing.F) {
+	for _, name := range golden {
+		f.Add(read(f, "golden", name, "leaf.json"))
+	}
+	f.Add(statement.CommitmentLeaf(sum("x")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := statement.ParseLeaf(b)
+		if err != nil {
+			return
+		}
+		switch l.Kind {
+		case statement.LeafCommitment:
+			if !bytes.Equal(statement.CommitmentLeaf(l.Commitment), b) {
+				t.Error("a second encoding")
+			}
+		case statement.LeafStatement:
+			canonical, err := strictjson.Canonicalize(b, strictjson.Limits{})
+			if err != nil || !bytes.Equal(canonical, b) {
+				t.Errorf("not canonical: %v", err)
+			}
+			if err := l.Key.CheckSignature(l.Signature); err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Errorf("kind %d", l.Kind)
+		}
+	})
+}
+
+// A package URL that is accepted is what the library prints, whatever it is.
+func FuzzCheckProduct(f *testing.F) {
+	for _, c := range releaseRules {
+		if s, ok := c.value.(string); ok && c.path == "product" {
+			f.Add(s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if statement.CheckProduct(s) != nil {
+			return
+		}
+		r := fullRelease()
+		r.Product = s
+		if e := sign(t, r, newSigner(t, key.Ed25519)); e == nil {
+			t.Error("a product that no release can have")
+		}
+	})
+}
