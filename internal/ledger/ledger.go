@@ -224,7 +224,18 @@ func (l *Ledger) start(ctx context.Context) error {
 // that handing over takes.
 const flushAge = 8 * time.Millisecond
 
-func (l *Ledger) startTessera() error {
+func (l *Ledger) startTessera() (err error) {
+	// BUG(tessera v1.0.4): it panics where it cannot lock its own directory
+	// (a full disk, an I/O error). Nothing was started then.
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case error:
+			err = fmt.Errorf("opening the log %s: locking: %w", l.o.Dir, r)
+		default:
+			panic(r)
+		}
+	}()
 	driver, err := posix.New(l.ctx, posix.Config{Path: l.o.Dir})
 	if err != nil {
 		return fmt.Errorf("opening the log %s: %w", l.o.Dir, err)
