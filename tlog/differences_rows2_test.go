@@ -74,6 +74,7 @@ var policySection = section{
 		{"policy-control", "control characters, such as CR at line ends", "quorum none␍", "tlog-policy, Character set: \"The only allowed control characters are tab and newline\"", all3, text("quorum none\r\n")},
 		{"policy-end", "no newline at the end", "quorum none", "tlog-policy, Structure: \"each line is terminated by ASCII newline\"", all3, text("quorum none")},
 		{"policy-separator", "another white space between fields", "quorum U+00A0 none", "tlog-policy, Structure: \"sequences of ASCII space and tab characters only\"", all3, text("quorum\u00a0none\n")},
+		{"policy-panic", "a line of nothing but other white space, on which torchwood panics", "CR, space", "tlog-policy, Character set: \"The only allowed control characters are tab and newline\"", onlyF, text("\r \nquorum none\n")},
 		{"policy-name-space", "another white space in a name", "witness a U+00A0 b …", "tlog-policy, Character set: \"names must be handled as opaque octet strings\"", ours, text("witness a\u00a0b <a:4> https://a.example/\nquorum a\u00a0b\n")},
 		{"policy-none", "a witness or group named none", "witness none <vkey>", "tlog-policy, What is a \"policy\": \"The special name none is predefined\"", onlyT, text("witness none <a:4> https://a.example/\nquorum none\n")},
 		{"policy-keyword", "a witness or group named by another keyword", "witness any <vkey>", "tlog-policy reserves \"none\" alone", notForm, text("witness any <a:4> https://a.example/\nquorum any\n")},
