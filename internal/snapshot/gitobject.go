@@ -27,7 +27,6 @@ type objects struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
-	errs clipped
 }
 
 // commitObject is what a snapshot needs of a commit.
@@ -41,7 +40,6 @@ type treeEntry struct{ mode, name, id string }
 
 func (r *repository) objects(ctx context.Context) (*objects, error) {
 	o := &objects{cmd: r.command(ctx, "cat-file", "--batch")}
-	o.cmd.Stderr = &o.errs
 	in, err := o.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -52,7 +50,7 @@ func (r *repository) objects(ctx context.Context) (*objects, error) {
 	}
 	o.in, o.out = in, bufio.NewReaderSize(out, 256<<10)
 	if err := o.cmd.Start(); err != nil {
-		return nil, explain("cat-file", err, &o.errs)
+		return nil, explain("cat-file", err, new(clipped))
 	}
 	return o, nil
 }
@@ -101,15 +99,15 @@ func (o *objects) hash(digits int) hash.Hash {
 // request asks for an object and returns its size.
 func (o *objects) request(id, typ string) (int64, error) {
 	if _, err := io.WriteString(o.in, id+"\n"); err != nil {
-		return 0, explain("cat-file", err, &o.errs)
+		return 0, fmt.Errorf("asking for git object %s: %w", id, err)
 	}
 	line, err := o.out.ReadString('\n')
 	if err != nil {
-		return 0, explain("cat-file", err, &o.errs)
+		return 0, fmt.Errorf("git object %s (%s) cannot be had: run git fsck, and fetch it where this is a partial clone: %w", id, typ, err)
 	}
 	f := strings.Fields(line)
 	if len(f) != 3 || f[0] != id {
-		return 0, fmt.Errorf("git object %s (%s) is not there (%.80q): fetch it, as a partial clone is not enough", id, typ, strings.TrimSpace(line))
+		return 0, fmt.Errorf("git object %s (%s) cannot be had (%.80q): run git fsck, and fetch it where this is a partial clone", id, typ, strings.TrimSpace(line))
 	}
 	size, err := strconv.ParseInt(f[2], 10, 64)
 	if err != nil || size < 0 || f[1] != typ {
