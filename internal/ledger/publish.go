@@ -31,6 +31,7 @@ type published struct {
 	size   int64
 	root   tlog.Hash
 	at     time.Time // when it was written
+	seen   time.Time // when we read it first
 }
 
 // parsePublished verifies a checkpoint of this log.
@@ -186,7 +187,7 @@ func (l *Ledger) newer(old *published) (*published, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, l.files.path(checkpointName), err)
 	}
-	p.at = at
+	p.at, p.seen = at, time.Now()
 	if old != nil && (p.size < old.size || p.size == old.size && p.root != old.root) {
 		return nil, fmt.Errorf("%w: the checkpoint of %d entries was replaced by another of %d", ErrDamaged, old.size, p.size)
 	}

@@ -55,8 +55,8 @@ type sequencer struct {
 	why  error   // why the first of them failed
 }
 
-// nextBatch waits until a batch is due: when it is full, or BatchAge after the
-// one before. Where the log must be repaired first, it is due in any case. It
+// nextBatch waits until a batch is due: when it is full, or at the time that
+// dueAt says. Where the log must be repaired first, it is due in any case. It
 // reports false when there will be no more.
 func (s *sequencer) nextBatch() bool {
 	l := s.l
@@ -64,7 +64,7 @@ func (s *sequencer) nextBatch() bool {
 	defer quiet.Stop()
 	for {
 		n, closed := l.inbox.queued()
-		wait := time.Until(s.started.Add(l.o.BatchAge))
+		wait := time.Until(s.dueAt())
 		broken := l.broken.Load()
 		switch {
 		case l.ctx.Err() != nil, closed && n == 0:
@@ -87,6 +87,19 @@ func (s *sequencer) nextBatch() bool {
 			}
 		}
 	}
+}
+
+// dueAt returns when the next batch is due if it does not become full before:
+// BatchAge after the last one, and an interval after the last checkpoint.
+// Tessera writes no checkpoint earlier, and looks again only after another
+// interval when a batch comes a little too soon; one that comes then is
+// published at once. What arrives meanwhile goes with the same few writes.
+func (s *sequencer) dueAt() time.Time {
+	due := s.started.Add(s.l.o.BatchAge)
+	if at := s.l.published.Load().seen.Add(s.l.o.Interval); at.After(due) {
+		return at
+	}
+	return due
 }
 
 // run reserves a batch and hands its new entries to Tessera.
