@@ -89,15 +89,19 @@ func parsePayload(payload []byte) (*Statement, error) {
 	}
 	// Encoding again what was understood shows every second way of saying it:
 	// white space, escapes, other spellings of a time, empty for absent.
-	c := *s
-	if c.Predicate, err = strictjson.Canonical(p); err != nil {
-		return nil, err
-	}
-	want, err := strictjson.Canonical(&c)
+	want, err := strictjson.Canonical(understood{s.Type, s.Subject, s.PredicateType, p})
 	if err != nil {
 		return nil, err
 	}
 	return s, strictjson.Same(payload, want)
+}
+
+// understood is a [Statement] with its predicate decoded.
+type understood struct {
+	Type          string    `json:"_type"`
+	Subject       []Subject `json:"subject"`
+	PredicateType string    `json:"predicateType"`
+	Predicate     Predicate `json:"predicate"`
 }
 
 // check checks everything but the predicate's inside.
