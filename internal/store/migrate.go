@@ -54,7 +54,11 @@ func (d *DB) migrate(ctx context.Context, files fs.FS) (err error) {
 			d.name, ErrNewer, have, want)
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return d.explain("migrating", err)
+		doing := "migrating"
+		if part, ok := errors.AsType[*goose.PartialError](err); ok {
+			doing, err = "migrating: "+part.Failed.Source.Path, part.Err
+		}
+		return d.explain(doing, err)
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ func again(ctx context.Context, retry func(error) bool, f func() error) error {
 		if n == attempts {
 			return fmt.Errorf("%w: gave up after %d attempts: %w", ErrBusy, n, err)
 		}
-		if err := sleep(ctx, part(wait)); err != nil {
-			return err
+		if serr := sleep(ctx, part(wait)); serr != nil {
+			return fmt.Errorf("%w, waiting to try again after attempt %d: %w", serr, n, err)
 		}
 		wait = min(2*wait, longest)
 	}

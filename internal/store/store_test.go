@@ -12,7 +12,7 @@ import (
 )
 
 // exec runs statements in one Update.
-func exec(t testing.TB, db *store.DB, statements ...string) {
+func run(t testing.TB, db *store.DB, statements ...string) {
 	t.Helper()
 	err := db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		for _, s := range statements {
@@ -51,7 +51,7 @@ func TestEngine(t *testing.T) {
 
 func TestPlaceholders(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		exec(t, db, `CREATE TABLE t (a BIGINT NOT NULL, b TEXT NOT NULL)`)
+		run(t, db, `CREATE TABLE t (a BIGINT NOT NULL, b TEXT NOT NULL)`)
 		for _, c := range []struct {
 			query string
 			args  []any
@@ -93,7 +93,7 @@ func TestPlaceholders(t *testing.T) {
 
 func TestTypes(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		exec(t, db, `CREATE TABLE t (hash blob PRIMARY KEY, n BIGINT NOT NULL, yes BOOLEAN NOT NULL, doc JSON NOT NULL, name bytetext NOT NULL, maybe blob)`)
+		run(t, db, `CREATE TABLE t (hash blob PRIMARY KEY, n BIGINT NOT NULL, yes BOOLEAN NOT NULL, doc JSON NOT NULL, name bytetext NOT NULL, maybe blob)`)
 		all := make([]byte, 256)
 		for i := range all {
 			all[i] = byte(i)
@@ -128,7 +128,7 @@ func TestTypes(t *testing.T) {
 // TestOrder: PostgreSQL orders TEXT by the locale, bytetext by bytes.
 func TestOrder(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		exec(t, db, `CREATE TABLE t (name bytetext PRIMARY KEY)`,
+		run(t, db, `CREATE TABLE t (name bytetext PRIMARY KEY)`,
 			`INSERT INTO t VALUES ('b'), ('B'), ('a'), ('A'), ('é'), ('_'), ('z')`)
 		var got string
 		err := db.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
@@ -154,7 +154,7 @@ func TestOrder(t *testing.T) {
 
 func TestConflict(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		exec(t, db, `CREATE TABLE t (hash blob PRIMARY KEY, n BIGINT NOT NULL)`)
+		run(t, db, `CREATE TABLE t (hash blob PRIMARY KEY, n BIGINT NOT NULL)`)
 		put := func(n int64) (got int64) {
 			err := db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 				return tx.QueryRowContext(ctx, `INSERT INTO t (hash, n) VALUES ($1, $2)

@@ -1,20 +1,20 @@
 package storetest
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // missing is what to do where there is no PostgreSQL.
@@ -32,16 +32,20 @@ type server struct {
 // shared is the server of this process.
 var shared = sync.OnceValues(start)
 
-// watch runs the server until its standard input ends, which it does when the
-// test program closes it or dies, and then removes every trace. $1 is the
-// directory, $2 the program, the rest its arguments.
-const watch = `dir=$1; shift
-"$@" >"$dir/log" 2>&1 </dev/null &
-server=$!
+// watch makes and starts the server, says "ready", waits until its standard
+// input ends, which it does when the test program closes it or dies, and then
+// stops the server and removes every trace. $1 is the directory, $2 that of the
+// programs, $3 the port. Whatever happens meanwhile, the end is reached.
+const watch = `
+"$2/initdb" --auth=trust --username=postgres --no-sync --no-instructions --encoding=UTF8 --locale=C.UTF-8 \
+	--locale-provider=icu --icu-locale=en-US --pgdata="$1/data" >"$1/log" 2>&1 &&
+"$2/pg_ctl" start --wait --timeout=120 --pgdata="$1/data" --log="$1/log" --options="-p $3 -h 127.0.0.1 -k '' \
+	-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 -c autovacuum=off" >/dev/null 2>&1 &&
+word=ready || word=failed
+(trap '' PIPE; echo $word) 2>/dev/null # who waits for it may have died
 cat >/dev/null
-kill -INT "$server" 2>/dev/null
-wait "$server"
-rm -rf "$dir"`
+"$2/pg_ctl" stop --mode=immediate --wait --pgdata="$1/data" >/dev/null 2>&1
+rm -rf "$1"`
 
 func start() (*server, error) {
 	bin, err := programs()
@@ -52,22 +56,14 @@ func start() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := directory(owner)
-	if err != nil {
-		return nil, err
-	}
 	s := &server{bin: bin, as: as}
-	err = s.output("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--no-instructions",
-		"--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--pgdata="+dir+"/data")
-	if err == nil {
-		// Another program may take the port between our choice and the start.
-		for range 3 {
-			if err = s.run(dir); err == nil {
-				return s, nil
-			}
+	// Another program may take the port between our choice and the start.
+	for range 3 {
+		if err = s.run(owner); err == nil {
+			return s, nil
 		}
 	}
-	return nil, errors.Join(err, os.RemoveAll(dir))
+	return nil, err
 }
 
 // programs returns the directory of the newest PostgreSQL.
@@ -116,18 +112,11 @@ func account() (as *syscall.SysProcAttr, owner int, err error) {
 }
 
 // directory makes a directory for the server's files where its account can
-// reach it.
+// reach and remove it.
 func directory(owner int) (string, error) {
 	parent := os.TempDir()
-	for d := parent; owner != os.Geteuid(); d = filepath.Dir(d) {
-		fi, err := os.Stat(d)
-		if err != nil || fi.Mode().Perm()&0o001 == 0 {
-			parent = "/tmp"
-			break
-		}
-		if d == filepath.Dir(d) {
-			break
-		}
+	if owner != os.Geteuid() && !open(parent) {
+		parent = "/tmp"
 	}
 	dir, err := os.MkdirTemp(parent, "storetest-")
 	if err != nil {
@@ -139,8 +128,22 @@ func directory(owner int) (string, error) {
 	return dir, err
 }
 
+// open reports whether everybody may make and remove files in dir.
+func open(dir string) bool {
+	for need := fs.FileMode(0o003); ; need = 0o001 {
+		fi, err := os.Stat(dir)
+		if err != nil || fi.Mode().Perm()&need != need {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
 // run starts the server on a free port and waits until it answers.
-func (s *server) run(dir string) error {
+func (s *server) run(owner int) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -149,35 +152,31 @@ func (s *server) run(dir string) error {
 	if err := errors.Join(err, l.Close()); err != nil {
 		return err
 	}
-	cmd := exec.Command("/bin/sh", "-c", watch, "watch", dir, filepath.Join(s.bin, "postgres"),
-		"-D", dir+"/data", "-p", s.port, "-h", "127.0.0.1", "-k", "",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
-		"-c", "max_connections=200", "-c", "autovacuum=off", "-c", "log_min_messages=fatal")
+	dir, err := directory(owner)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("/bin/sh", "-c", watch, "watch", dir, s.bin, s.port)
 	cmd.Dir, cmd.SysProcAttr = "/", s.as
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
 		return err
 	}
-	s.hold = in // never closed in good order: the end of the process does
-	for range 600 {
-		if err = s.output("pg_isready", "--quiet", "--host=127.0.0.1", "--port="+s.port); err == nil {
-			return nil
-		}
-		log, _ := os.ReadFile(dir + "/log")
-		if strings.Contains(string(log), "could not bind") {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
 	}
-	// Keep the directory, the next attempt needs it.
-	log, _ := os.ReadFile(dir + "/log")
-	return errors.Join(fmt.Errorf("starting PostgreSQL: %w: %s", err, log), cmd.Process.Kill(), ignore(cmd.Wait()))
+	if word, err := bufio.NewReader(out).ReadString('\n'); word != "ready\n" {
+		log, _ := os.ReadFile(filepath.Join(dir, "log"))
+		_ = in.Close() // which removes the directory
+		return errors.Join(fmt.Errorf("starting PostgreSQL: %s", log), err, cmd.Wait())
+	}
+	s.hold = in // never closed in good order: the end of the process does
+	return nil
 }
-
-func ignore(error) error { return nil }
 
 // output runs a program of PostgreSQL to its end.
 func (s *server) output(name string, args ...string) error {
