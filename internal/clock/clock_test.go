@@ -185,6 +185,37 @@ func TestManyGoroutines(t *testing.T) {
 	wg.Wait()
 }
 
+// TestManyGuards: several guards write one file at once; it is whole at any
+// moment, and nothing else is left.
+func TestManyGuards(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "clock")
+	if err := os.WriteFile(path+".tmp", []byte("2026-08-02T0"), 0o600); err != nil { // of a crash
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			f := &fake{epoch}
+			for range 20 {
+				f.t = f.t.Add(time.Duration(i+1) * 300 * time.Millisecond)
+				g, err := Open(path, f.now)
+				if err == nil {
+					_, err = g.Now()
+				}
+				if err != nil && !errors.Is(err, ErrBackwards) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 // TestLaws lets a clock wander, restarts the guard now and then, and holds it to
 // its promises.
 func TestLaws(t *testing.T) {

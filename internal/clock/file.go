@@ -35,24 +35,52 @@ func load(path string) (time.Time, error) {
 
 // save replaces the file, durably.
 func save(path string, t time.Time) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp-") // with mode 0600
+	f, err := lockTemp(path + ".tmp")
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(t.Format(layout) + "\n")
+	err = f.Truncate(0) // a crash may have left a part
+	if err == nil {
+		_, err = f.WriteString(t.Format(layout) + "\n")
+	}
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
 	}
-	d, err := os.Open(dir)
+	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// lockTemp opens the temporary file for the one guard that may write it. It has
+// one name, so that crashes do not leave ever more of them.
+func lockTemp(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil && same(f, path) {
+			return f, nil
+		}
+		// Another guard was first, and what was waited for is no longer temporary.
+		if cerr := f.Close(); err != nil && !errors.Is(err, unix.EINTR) {
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), cerr)
+		}
+	}
+}
+
+// same reports whether path still is f.
+func same(f *os.File, path string) bool {
+	a, aerr := f.Stat()
+	b, berr := os.Lstat(path)
+	return aerr == nil && berr == nil && os.SameFile(a, b)
 }

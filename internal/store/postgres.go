@@ -21,7 +21,7 @@ import (
 const (
 	kindPostgres = "postgres"
 	connections  = 16
-	patience     = 10 * time.Second // to connect, where the URL says nothing
+	connecting   = 10 * time.Second // at most, where the URL says nothing
 	// advisory is the number of the lock that keeps migrations apart; any
 	// number does that no other program uses in the same database.
 	advisory int64 = 0x7669_7472_696e_6531
@@ -36,7 +36,7 @@ func openPostgres(ctx context.Context, url string) (*DB, error) {
 		return nil, fmt.Errorf("database: reading its URL: %w: write postgres://user:password@host:5432/name", err)
 	}
 	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = patience
+		cfg.ConnectTimeout = connecting
 	}
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "vitrine"
@@ -150,7 +150,7 @@ func (e *postgresEngine) again(err error) bool {
 
 func (e *postgresEngine) classify(err error) error {
 	s := state(err)
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, unreached := errors.AsType[*pgconn.ConnectError](err)
 	switch {
 	case errors.Is(err, ErrFull), errors.Is(err, ErrDamaged), errors.Is(err, ErrBusy):
 		return err
@@ -164,7 +164,7 @@ func (e *postgresEngine) classify(err error) error {
 		return fmt.Errorf("the server refuses the user or the password: %w", err)
 	case s == "42501":
 		return fmt.Errorf("the user may not do this: make it the owner of the database: %w", err)
-	case s == "" && connecting:
+	case s == "" && unreached:
 		return fmt.Errorf("cannot reach the server: start PostgreSQL, or correct the URL: %w", err)
 	case errors.Is(err, pgx.ErrTxCommitRollback):
 		return fmt.Errorf("a statement of the transaction had failed: %w", err)

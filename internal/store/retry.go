@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// How long Update tries. The waits add up to about 15 s.
+// How long Update tries, and how long it waits between attempts.
 const (
-	attempts  = 80
+	patience  = 30 * time.Second
 	firstWait = time.Millisecond
 	longest   = 250 * time.Millisecond
 )
 
-// again runs f until it succeeds, fails for good, or attempts are used up. It
+// again runs f until it succeeds, fails for good, or patience has run out. It
 // waits between attempts, longer each time and by chance, so that those who
 // were in each other's way part.
 func again(ctx context.Context, retry func(error) bool, f func() error) error {
-	wait := firstWait
+	start, wait := time.Now(), firstWait
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil || !retry(err) {
 			return err
 		}
-		if n == attempts {
-			return fmt.Errorf("%w: gave up after %d attempts: %w", ErrBusy, n, err)
+		if tried := time.Since(start); tried >= patience {
+			return fmt.Errorf("%w: gave up after %d attempts in %v: %w", ErrBusy, n, tried.Round(time.Second), err)
 		}
 		if serr := sleep(ctx, part(wait)); serr != nil {
 			return fmt.Errorf("%w, waiting to try again after attempt %d: %w", serr, n, err)

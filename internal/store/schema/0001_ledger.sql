@@ -8,10 +8,12 @@ CREATE TABLE ledger_entry (
     idx  BIGINT NOT NULL UNIQUE
 );
 
--- How much of the log is known to be published: its size and root.
+-- How much of the log is known to be published: its size and root. Each process
+-- that opens the log takes the next epoch; one with an older epoch writes nothing.
 CREATE TABLE ledger_state (
     id     BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
     origin TEXT   NOT NULL,
     size   BIGINT NOT NULL,
-    root   BLOB   NOT NULL
+    root   BLOB   NOT NULL,
+    epoch  BIGINT NOT NULL
 );
