@@ -18,17 +18,17 @@ type claim struct {
 	channel   string
 	seq       int64 // 0 without a channel
 	version   string
-	index     int64 // -1 where the log has not told yet
+	index     int64 // -1 where the log has not told
 }
 
 func claimOf(d digest.Digest, r *statement.Release) claim {
 	return claim{statement: d, product: r.Product, channel: r.Channel, seq: r.Seq, version: r.Version, index: -1}
 }
 
-// String names the statement for people: digest, and index where it is known.
+// String names the statement for people: digest, and index where this database knows it.
 func (c claim) String() string {
 	if c.index < 0 {
-		return fmt.Sprintf("statement %s, not in the log yet", c.statement)
+		return fmt.Sprintf("statement %s", c.statement)
 	}
 	return fmt.Sprintf("statement %s, index %d", c.statement, c.index)
 }
