@@ -125,6 +125,7 @@ type Entry struct {
 type Ledger struct {
 	o        Options
 	origin   string
+	epoch    int64 // of this process in the database; the sequencer's after Open
 	verifier tlog.Verifier
 	files    files
 	lock     *lock

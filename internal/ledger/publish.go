@@ -164,10 +164,39 @@ func (l *Ledger) look() error {
 	if p == nil {
 		return nil
 	}
-	done := l.waiters.remove(func(c *call) bool { return c.index < p.size })
-	l.metrics.publishedCalls(done)
-	l.inbox.finish(done, nil)
+	l.acknowledge(p, l.waiters.remove(func(c *call) bool { return c.index < p.size }))
 	return nil
+}
+
+// acknowledge ends the waiting of calls that a checkpoint covers. It looks
+// whether the published tree has each of them where the answer will say: what
+// was foreseen and what the database knows are not evidence.
+func (l *Ledger) acknowledge(p *published, calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
+	t := newTree(l.files, p.size, l.tiles)
+	var good, bad []*call
+	var why error
+	for _, c := range calls {
+		h, err := t.node(0, c.index)
+		if err == nil && h != c.hash {
+			err = fmt.Errorf("%w: entry %d has the leaf hash %v and not %v", ErrDisagree, c.index, h, c.hash)
+		}
+		if err != nil {
+			bad, why = append(bad, c), err
+			continue
+		}
+		good = append(good, c)
+	}
+	l.metrics.publishedCalls(good)
+	l.inbox.finish(good, nil)
+	if len(bad) > 0 {
+		l.o.Log.Error("publishing", "entries", len(bad), "err", why)
+		l.broken.Store(true)
+		l.inbox.finish(bad, fmt.Errorf("looking for the entry in the log: %w", why))
+		l.inbox.signal()
+	}
 }
 
 // newer returns the checkpoint on the disk where it is not old. Tessera renames

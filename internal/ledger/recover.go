@@ -93,7 +93,7 @@ func (l *Ledger) reconcile(ctx context.Context, t *tree) error {
 	if err != nil {
 		return fmt.Errorf("comparing the database with the log %s: %w", l.o.Dir, err)
 	}
-	if err := l.dropFrom(ctx, s.size); err != nil {
+	if err := l.takeOver(ctx, s.size); err != nil {
 		return fmt.Errorf("dropping reserved entries: %w", err)
 	}
 	for from := s.size; from < t.size; {
@@ -106,7 +106,7 @@ func (l *Ledger) reconcile(ctx context.Context, t *tree) error {
 	if n := t.size - s.size; n > 0 {
 		l.o.Log.Info("read entries of the log into the database", "from", s.size, "entries", n)
 	}
-	return l.recordOpened(ctx)
+	return l.recordPublished(ctx)
 }
 
 // agreed returns the published state that the database knows, once the log has
@@ -157,12 +157,26 @@ func (l *Ledger) lastAgreed(ctx context.Context) (s state, last tlog.Hash, err e
 	return s, last, err
 }
 
-// dropFrom deletes all rows from an index on.
-func (l *Ledger) dropFrom(ctx context.Context, from int64) error {
-	return l.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM ledger_entry WHERE idx >= $1", from)
+// takeOver begins an epoch and deletes all rows from an index on. With
+// PostgreSQL a transaction of a process that was killed may still be at work:
+// it holds the row of ledger_state, so that this one comes after it and sees
+// all that it wrote.
+func (l *Ledger) takeOver(ctx context.Context, from int64) error {
+	empty, epoch := tlog.EmptyRoot(), l.epoch
+	err := l.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if l.epoch == 0 {
+			err = tx.QueryRowContext(ctx, sqlTakeOver, l.origin, empty[:]).Scan(&epoch)
+		} else { // ours since Open: see that it still is
+			err = l.setState(ctx, tx, 0, empty)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM ledger_entry WHERE idx >= $1", from)
 		return err
 	})
+	l.epoch = epoch
+	return err
 }
 
 // fill writes the entries of the log from one index up to another, which lie
@@ -181,6 +195,9 @@ func (l *Ledger) fill(ctx context.Context, t *tree, from, to int64) error {
 		}
 	}
 	return l.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := l.setState(ctx, tx, 0, tlog.EmptyRoot()); err != nil {
+			return err
+		}
 		n, err := insertNew(ctx, tx, hashes, from)
 		if err == nil && n < to-from {
 			l.o.Log.Warn("the log has entries twice, which other programs must have written", "entries", to-from-n, "from", from)
@@ -202,12 +219,4 @@ func (t *tree) leafHashes(index int64) ([]tlog.Hash, error) {
 		return nil, err
 	}
 	return e.rows[0], nil
-}
-
-// recordOpened writes the published state, if there is one.
-func (l *Ledger) recordOpened(ctx context.Context) error {
-	if l.published.Load() == nil {
-		return nil
-	}
-	return l.recordPublished(ctx)
 }

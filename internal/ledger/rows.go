@@ -26,10 +26,18 @@ INSERT INTO ledger_entry (hash, idx)
 SELECT substr(CAST($1 AS blob), CAST(part.i * 32 + 1 AS INTEGER), 32), CAST($3 AS BIGINT) + part.i FROM part WHERE true
 ON CONFLICT (hash) DO NOTHING`
 
+	// The row is locked before anything else is written, so that nobody takes
+	// the log over while a transaction of ours is not finished.
 	sqlSetState = `
-INSERT INTO ledger_state (id, origin, size, root) VALUES (1, $1, $2, $3)
-ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root
-WHERE ledger_state.size < excluded.size`
+UPDATE ledger_state SET
+	size = CASE WHEN size < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE size END,
+	root = CASE WHEN size < CAST($1 AS BIGINT) THEN CAST($2 AS blob) ELSE root END
+WHERE id = 1 AND epoch = $3`
+
+	sqlTakeOver = `
+INSERT INTO ledger_state (id, origin, size, root, epoch) VALUES (1, $1, 0, $2, 1)
+ON CONFLICT (id) DO UPDATE SET epoch = ledger_state.epoch + 1
+RETURNING epoch`
 )
 
 // reserve finds which entries the database knows and writes down the others
@@ -38,15 +46,15 @@ WHERE ledger_state.size < excluded.size`
 func (l *Ledger) reserve(ctx context.Context, batch []*call, next int64) (fresh, known []*call, err error) {
 	p := l.published.Load()
 	err = l.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := l.setState(ctx, tx, p.size, p.root); err != nil {
+			return err
+		}
 		found, err := lookup(ctx, tx, batch)
 		if err != nil {
 			return err
 		}
 		fresh, known = split(batch, found)
-		if err := insert(ctx, tx, hashesOf(fresh), next); err != nil {
-			return err
-		}
-		return l.setState(ctx, tx, p.size, p.root)
+		return insert(ctx, tx, hashesOf(fresh), next)
 	})
 	return fresh, known, err
 }
@@ -151,13 +159,14 @@ type state struct {
 	origin string
 	size   int64
 	root   tlog.Hash
+	epoch  int64
 }
 
 // getState returns a zero state where there is none.
 func getState(ctx context.Context, tx *store.Tx) (state, error) {
 	var s state
 	var root []byte
-	err := tx.QueryRowContext(ctx, "SELECT origin, size, root FROM ledger_state WHERE id = 1").Scan(&s.origin, &s.size, &root)
+	err := tx.QueryRowContext(ctx, "SELECT origin, size, root, epoch FROM ledger_state WHERE id = 1").Scan(&s.origin, &s.size, &root, &s.epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, nil
 	} else if err != nil {
@@ -170,9 +179,17 @@ func getState(ctx context.Context, tx *store.Tx) (state, error) {
 	return s, nil
 }
 
-// setState notes that size entries are published; it never goes back.
+// setState notes that size entries are published; it never goes back. It fails
+// where another process has taken the log over.
 func (l *Ledger) setState(ctx context.Context, tx *store.Tx, size int64, root tlog.Hash) error {
-	_, err := tx.ExecContext(ctx, sqlSetState, l.origin, size, root[:])
+	res, err := tx.ExecContext(ctx, sqlSetState, size, root[:], l.epoch)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%w: another process has opened a log with this database since", ErrDisagree)
+	}
 	return err
 }
 
@@ -184,7 +201,7 @@ func (l *Ledger) recordPublished(ctx context.Context) error {
 		s, err = getState(ctx, tx)
 		return err
 	})
-	if err != nil || s.origin != "" && s.size >= p.size {
+	if err != nil || p == nil || s.size >= p.size {
 		return err
 	}
 	return l.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
