@@ -121,15 +121,15 @@ func mustHash(s string) Hash {
 	return h
 }
 
-// each marks rows that hold for all others that read the thing at all.
+// The patterns that come back.
 var (
-	all3    = []string{"formats", "torchwood"}
-	onlyF   = []string{"formats"}
-	onlyT   = []string{"torchwood"}
-	onlyX   = []string{"x/mod"}
-	ours    = []string{"vitrine"}
-	notForm = []string{"torchwood", "vitrine"}
-	notTorc = []string{"formats", "vitrine"}
+	others       = []string{"formats", "torchwood"}
+	onlyF        = []string{"formats"}
+	onlyT        = []string{"torchwood"}
+	onlyX        = []string{"x/mod"}
+	ours         = []string{"vitrine"}
+	notFormats   = []string{"torchwood", "vitrine"}
+	notTorchwood = []string{"formats", "vitrine"}
 )
 
 // TestDifferences runs every implementation on the input of every row and

@@ -102,7 +102,7 @@ func (b *policyBuilder) witnessLine(f []string) error {
 
 func (b *policyBuilder) groupLine(f []string) error {
 	if len(f) < 3 {
-		return errors.New("want: group <name> all|any|<k> <name>...")
+		return errors.New("want: group <name> all|any|<k> and at least one name")
 	}
 	g := PolicyGroup{Name: f[0], Members: f[2:]}
 	switch f[1] {

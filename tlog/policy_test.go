@@ -166,7 +166,7 @@ func TestPolicyRefused(t *testing.T) {
 		{"group G any G\n", `member "G" is not defined before`},
 		{"group G any W\nwitness W <w:4>\n", `line 1: group: member "W" is not defined before`},
 		{"group G any none\n", `"none" is no member`},
-		{"group G any\n", "want: group <name> all|any|<k> <name>"},
+		{"group G any\n", "want: group <name> all|any|<k> and"},
 		{"witness W <w:4>\ngroup G any W W\n", `member "W" is one already, of group "G"`},
 		{"witness W <w:4>\ngroup G any W\ngroup H any W\n", `line 3: group: member "W" is one already, of group "G"`},
 		{"witness W <w:4>\nwitness V <v:4>\ngroup G any W\ngroup H all G V W\n", `line 4: group: member "W" is one already`},
