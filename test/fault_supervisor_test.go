@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -131,6 +132,9 @@ func supervise(ctx context.Context, dir string, decide func(event) answer, argv 
 	cmd.Env = append(os.Environ(), superviseEnv+"=1")
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	// A Go program that hangs says on SIGQUIT where.
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGQUIT) }
+	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -141,11 +145,11 @@ func supervise(ctx context.Context, dir string, decide func(event) answer, argv 
 	if e := (*exec.ExitError)(nil); waitErr != nil && !errors.As(waitErr, &e) {
 		return nil, waitErr
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("it hung; its stderr:\n%s", errs.String())
+	}
 	if supErr != nil {
 		return nil, fmt.Errorf("supervising: %w\n%s", supErr, errs.String())
-	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("it hung; killed. stderr:\n%s", errs.String())
 	}
 	return &outcome{cmd.ProcessState.ExitCode(), out.String(), errs.String(), s.events}, nil
 }

@@ -19,10 +19,10 @@ import (
 )
 
 // How many strikes a short run makes of each kind. With VITRINE_FAULTS=all
-// every call is struck.
+// every call is struck; VITRINE_FAULTS_CALL=fsync leaves only these.
 const (
 	shortStrikes  = 90
-	strikeTimeout = 90 * time.Second
+	strikeTimeout = 2 * time.Minute
 )
 
 // strike is one fault: what happens at the n-th call on a file.
@@ -144,8 +144,9 @@ func choose(events []event, of func(event) strike) []strike {
 		take[int(x)] = true
 	}
 	var all []strike
+	only := os.Getenv("VITRINE_FAULTS_CALL")
 	for i, e := range events {
-		if take[i] {
+		if take[i] && (only == "" || only == e.call.name) {
 			all = append(all, of(e))
 		}
 	}
@@ -176,7 +177,7 @@ func struck(base *room, tmp string, s strike) (ending, error) {
 		return s.answer
 	}, r.publish()...)
 	if err != nil {
-		return ending{}, err
+		return ending{}, fmt.Errorf("struck %s: %w", at, err)
 	}
 	end := ending{o.code, at.n > 0}
 	acked := acknowledgement(o.stdout)
