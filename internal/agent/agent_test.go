@@ -20,6 +20,7 @@ import (
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/agent"
+	"vitrine.example/key"
 )
 
 // startAgent runs OpenSSH's ssh-agent until the test ends and returns its socket.
@@ -121,6 +122,28 @@ func TestRealAgent(t *testing.T) {
 			t.Errorf("by ID: %v", err)
 		}
 		checkSigns(t, s)
+		checkStatementKey(t, s)
+	}
+}
+
+// checkStatementKey has the agent stand behind a statement key.
+func checkStatementKey(t *testing.T, s *agent.Signer) {
+	t.Helper()
+	k, err := key.NewSigner(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Public().ID() != s.ID() {
+		t.Errorf("key ID %s, and the agent's is %s", k.Public().ID(), s.ID())
+	}
+	for range 10 { // half of them get the higher s from the agent
+		sig, err := k.Sign([]byte("a statement"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Public().Verify([]byte("a statement"), sig); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
