@@ -16,6 +16,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -126,15 +127,26 @@ func (d *DB) run(ctx context.Context, db *sql.DB, o *sql.TxOptions, f func(conte
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	if err := f(ctx, &Tx{tx}); err != nil {
-		return d.engine.classify(err)
+		return d.engine.classify(because(ctx, err))
 	}
 	if o.ReadOnly {
 		return nil
 	}
 	if err := tx.Commit(); err != nil {
-		return d.explain("committing a transaction", err)
+		return d.explain("committing a transaction", because(ctx, err))
 	}
 	return nil
+}
+
+// because adds that ctx has ended to errors that only tell of its effect: the
+// transaction is rolled back behind our back when it does.
+func because(ctx context.Context, err error) error {
+	for _, effect := range []error{sql.ErrTxDone, sql.ErrConnDone, driver.ErrBadConn} {
+		if cause := ctx.Err(); cause != nil && errors.Is(err, effect) {
+			return fmt.Errorf("%w: %w", cause, err)
+		}
+	}
+	return err
 }
 
 // explain says on which database what went wrong.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -204,6 +205,18 @@ func TestCancelled(t *testing.T) {
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled before the commit: %v", err)
+		}
+		for range 20 { // the rollback comes at its own time, before or after the next statement
+			ctx, cancel := context.WithCancel(t.Context())
+			err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+				cancel()
+				time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond)
+				_, err := tx.ExecContext(ctx, `INSERT INTO t VALUES (1)`)
+				return err
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("cancelled before a statement: %v", err)
+			}
 		}
 		if err := db.View(ctx, func(context.Context, *store.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled before the view: %v", err)
