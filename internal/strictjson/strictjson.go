@@ -36,7 +36,7 @@ const maxDepth = 1000
 // Limits bounds what a reader accepts. A zero field means the package default.
 type Limits struct {
 	Size  int // bytes; default 1 MiB
-	Depth int // nested objects and arrays; default 32
+	Depth int // nested objects and arrays; default 32, never more than 1000
 }
 
 func (l Limits) orDefault() Limits {
