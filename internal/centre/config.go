@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -133,6 +134,9 @@ func parseConfig(b []byte) (*Config, error) {
 	if err := d.Decode(c); err != nil {
 		return nil, place(err)
 	}
+	if err := checkSpelling(b); err != nil {
+		return nil, err
+	}
 	if key, err := c.check(); err != nil {
 		if line := lineOf(b, key); line > 0 {
 			return nil, fmt.Errorf("line %d: %s: %w", line, key, err)
@@ -159,18 +163,41 @@ func place(err error) error {
 	return err
 }
 
-// lineOf returns the line on which a top-level key stands, or 0.
-func lineOf(b []byte, key string) int {
+// topKey is a key or table at the top of a TOML file.
+type topKey struct {
+	name string
+	line int
+}
+
+// topKeys lists what stands at the top of a file that the TOML reader accepted.
+func topKeys(b []byte) []topKey {
+	var out []topKey
 	var p unstable.Parser
 	p.Reset(b)
 	for p.NextExpression() {
-		n := p.Expression()
-		if n.Kind != unstable.KeyValue {
-			continue
+		if k := p.Expression().Key(); k.Next() {
+			out = append(out, topKey{string(k.Node().Data), p.Shape(k.Node().Raw).Start.Line})
 		}
-		k := n.Key()
-		if k.Next() && string(k.Node().Data) == key {
-			return p.Shape(k.Node().Raw).Start.Line
+	}
+	return out
+}
+
+// checkSpelling refuses a key that is written in another case: the TOML reader
+// would take it, and two of them.
+func checkSpelling(b []byte) error {
+	for _, k := range topKeys(b) {
+		if !slices.ContainsFunc(configKeys, func(c configKey) bool { return c.name == k.name }) {
+			return fmt.Errorf("line %d: %s: no such key; `vitrine config` lists them all", k.line, k.name)
+		}
+	}
+	return nil
+}
+
+// lineOf returns the line on which a key stands, or 0.
+func lineOf(b []byte, key string) int {
+	for _, k := range topKeys(b) {
+		if k.name == key {
+			return k.line
 		}
 	}
 	return 0

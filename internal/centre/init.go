@@ -106,12 +106,12 @@ func wantEmpty(dir string) error {
 	} else if err != nil {
 		return fmt.Errorf("making a node in %s: %w", dir, err)
 	}
+	if _, err := os.Lstat(filepath.Join(dir, ConfigFile)); err == nil {
+		return fmt.Errorf("making a node in %s: there is one already: %w", dir, fs.ErrExist)
+	}
 	for _, e := range entries {
 		if e.Name() == "lost+found" {
 			continue
-		}
-		if e.Name() == ConfigFile {
-			return fmt.Errorf("making a node in %s: there is one already: %w", dir, fs.ErrExist)
 		}
 		return fmt.Errorf("making a node in %s: the directory is not empty (%s): choose another, or empty it", dir, e.Name())
 	}
