@@ -53,6 +53,9 @@ func (p *Policy) Check(c *SignedCheckpoint) (Result, error) {
 	if err := p.Validate(); err != nil {
 		return Result{}, err
 	}
+	if c == nil {
+		return Result{}, errors.New("checking a checkpoint against a policy: no checkpoint")
+	}
 	res, err := p.check(c)
 	if err != nil {
 		return Result{}, fmt.Errorf("checking %s: %w", c.Checkpoint, err)

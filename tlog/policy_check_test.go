@@ -162,6 +162,10 @@ func TestCheckErrors(t *testing.T) {
 		q.Quorum != "W" || !slices.Equal(q.Missing, []string{"W"}) || !slices.Equal(q.Cosigned, []string{"Q"}) {
 		t.Errorf("no quorum: %v, %+v", err, q)
 	}
+	p.Quorum = QuorumNone
+	if _, err := p.Check(nil); err == nil {
+		t.Error("no checkpoint is accepted")
+	}
 	c = all()
 	c.Origin = "log\n5"
 	if _, err := p.Check(c); err == nil {
