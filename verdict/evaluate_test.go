@@ -210,8 +210,15 @@ func TestScenes(t *testing.T) {
 	}
 }
 
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Error(args ...any)
+	Fatal(args ...any)
+}
+
 // checkSane asks for what every verdict must keep.
-func checkSane(t testing.TB, v *verdict.Verdict) {
+func checkSane(t tester, v *verdict.Verdict) {
 	t.Helper()
 	if len(v.Requirements) == 0 {
 		t.Fatal("no requirements")

@@ -70,6 +70,7 @@ type PolicyError struct {
 	Err  error  // the reason
 }
 
+// Error names line, key and reason.
 func (e *PolicyError) Error() string {
 	s := "policy"
 	if e.Line > 0 {
