@@ -36,6 +36,8 @@ func (p *Publisher) rememberSettled(ctx context.Context, f *snapshot.File, path 
 	if err != nil || !keep {
 		return err
 	}
+	// The system's clock, as it set the times of the file too; nothing that is
+	// signed depends on it.
 	id, now := f.Identity(), time.Now()
 	return p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.ExecContext(ctx,

@@ -172,7 +172,7 @@ func (c *checker) below(name string) error {
 
 func (c *checker) typed(h *tar.Header, name string) error {
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse: //nolint:staticcheck // old archives have TypeRegA
+	case tar.TypeReg, tar.TypeGNUSparse:
 		return nil
 	case tar.TypeDir:
 		c.dirs[name] = true
