@@ -101,9 +101,17 @@ func (h *Handle) reach(ctx context.Context) error {
 	}
 }
 
-// nobodyThere reports whether no process listens on the socket.
+// nobodyThere reports whether no process listens on the socket, or the one that
+// did has ended before it answered.
 func nobodyThere(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	for _, gone := range []error{
+		fs.ErrNotExist, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF,
+	} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
 }
 
 // local returns the node where this process holds it.
@@ -146,24 +154,25 @@ func (h *Handle) call(ctx context.Context, method, path string, body []byte, v a
 	return nil
 }
 
+// holders is how many processes in turn are asked before giving up.
+const holders = 10
+
 // ask does something with the node here, or asks the process that holds it.
 // Where that process has ended meanwhile, another one is found, or the node is
 // opened here; everything that is asked may be asked twice.
-func (h *Handle) ask(ctx context.Context, here func(*Node) error, there func() error) error {
-	if n := h.local(); n != nil {
-		return here(n)
+func (h *Handle) ask(ctx context.Context, here func(*Node) error, there func() error) (err error) {
+	for range holders {
+		if n := h.local(); n != nil {
+			return here(n)
+		}
+		if err = there(); !nobodyThere(err) {
+			return err
+		}
+		if err := h.reach(ctx); err != nil {
+			return err
+		}
 	}
-	err := there()
-	if !nobodyThere(err) {
-		return err
-	}
-	if err := h.reach(ctx); err != nil {
-		return err
-	}
-	if n := h.local(); n != nil {
-		return here(n)
-	}
-	return there()
+	return err
 }
 
 // Submit hands a signed statement to the log and waits until it is published.
