@@ -31,7 +31,17 @@ func main() {
 	rounds := flag.Int("rounds", 40, "how often each small command runs (`number`)")
 	large := flag.Int64("large", 1<<30, "`bytes` of the large file")
 	check := flag.Bool("check", false, "exit 1 where a target is missed")
+	prepare := flag.String("prepare", "", "only write the material into this `directory` and print the predicate type")
 	flag.Parse()
+	if *prepare != "" {
+		kind, err := material(*prepare, *large)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench/verify:", err)
+			os.Exit(2)
+		}
+		fmt.Print(kind)
+		return
+	}
 	ok, err := measure(*vitrine, *cosign, *rounds, *large)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench/verify:", err)
@@ -57,7 +67,7 @@ func measure(vitrine, cosign string, rounds int, large int64) (bool, error) {
 		return false, err
 	}
 	defer os.RemoveAll(dir)
-	kind, err := material(dir, large)
+	kind, err := apart(dir, large)
 	if err != nil {
 		return false, err
 	}

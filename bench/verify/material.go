@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 
 	"vitrine.example/internal/fixture"
 	"vitrine.example/key"
@@ -14,6 +15,23 @@ import (
 	"vitrine.example/tlog"
 	"vitrine.example/verdict"
 )
+
+// apart makes the material in a process of its own. What a command is said to
+// have used begins with what its parent had in memory when it was started, so
+// the parent must stay small.
+func apart(dir string, large int64) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command(self, "-prepare", dir, "-large", strconv.FormatInt(large, 10))
+	cmd.Stderr = os.Stderr
+	kind, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("making material: %w", err)
+	}
+	return string(kind), nil
+}
 
 // material writes a small and a large file with their bundles, the policy that
 // accepts both, and what cosign needs for the small one. It returns the

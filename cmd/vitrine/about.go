@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"vitrine.example/internal/centre"
 )
@@ -98,59 +92,4 @@ func newCompletion(c *console) *cobra.Command {
 			return write(cmd.Root())
 		},
 	}
-}
-
-func newMan(c *console) *cobra.Command {
-	return &cobra.Command{
-		Use:     "man DIR",
-		Short:   "write the manual pages into a directory",
-		Example: `  vitrine man man1`,
-		Args:    operands("DIR"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return fmt.Errorf("writing manual pages: %w", err)
-			}
-			return c.writeManual(cmd.Root(), args[0])
-		},
-	}
-}
-
-func (c *console) writeManual(cmd *cobra.Command, dir string) error {
-	if cmd.Hidden {
-		return nil
-	}
-	page, err := manual(cmd)
-	if err != nil {
-		return err
-	}
-	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-	if err := writeFile(filepath.Join(dir, name), page, true); err != nil {
-		return err
-	}
-	c.printf("%s\n", filepath.Join(dir, name))
-	for _, sub := range cmd.Commands() {
-		if err := c.writeManual(sub, dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// manual returns the page of one command. It bears no date, so that the same
-// source gives the same page.
-func manual(cmd *cobra.Command) ([]byte, error) {
-	epoch := time.Unix(0, 0).UTC()
-	h := &doc.GenManHeader{
-		Title:   strings.ToUpper(strings.ReplaceAll(cmd.CommandPath(), " ", "-")),
-		Section: "1",
-		Date:    &epoch,
-		Source:  "vitrine",
-		Manual:  "vitrine manual",
-	}
-	cmd.DisableAutoGenTag = true
-	var b bytes.Buffer
-	if err := doc.GenMan(cmd, h, &b); err != nil {
-		return nil, fmt.Errorf("writing the manual page of %s: %w", cmd.CommandPath(), err)
-	}
-	return bytes.Replace(b.Bytes(), []byte(`"Jan 1970"`), []byte(`""`), 1), nil
 }
