@@ -40,6 +40,7 @@ type fact struct {
 	stmt     *statement.Statement
 	release  *statement.Release
 	problem  string
+	size     int // bytes of the statement
 }
 
 // read looks at one entry. ok is false for entries that no row is kept of.
@@ -90,7 +91,7 @@ func (p *Projection) join(ctx context.Context, f *fact, raw []byte, leaf stateme
 		f.problem = problemForeign
 		return nil
 	}
-	f.envelope, f.stmt = d, env.Statement()
+	f.envelope, f.stmt, f.size = d, env.Statement(), len(b)
 	if f.stmt.PredicateType == statement.ReleaseType {
 		if f.release, err = f.stmt.Release(); err != nil {
 			f.problem = problemForeign

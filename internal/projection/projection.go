@@ -29,9 +29,10 @@ import (
 
 // Timing and size of the steps in which the log is followed.
 const (
-	batch     = 512                    // entries read in one transaction
-	pollEvery = 250 * time.Millisecond // between looks at the log, unless woken
-	maxPause  = 30 * time.Second       // between tries while something is broken
+	batch      = 4096                   // entries taken in one transaction
+	batchBytes = 16 << 20               // of the statements among them
+	pollEvery  = 250 * time.Millisecond // between looks at the log, unless woken
+	maxPause   = 30 * time.Second       // between tries while something is broken
 )
 
 // ErrUnknown is returned where the log has no such statement, release or entry.
@@ -87,8 +88,8 @@ func (p *Projection) Run(ctx context.Context) {
 		default:
 			pause = pollEvery
 		}
-		if err == nil && n > 0 {
-			continue // there may be more
+		if err == nil && n > 0 && p.more(ctx) {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -97,6 +98,13 @@ func (p *Projection) Run(ctx context.Context) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// more reports whether at least half a batch waits. Less is left to gather: a
+// transaction for each checkpoint would be in the way of the log's own.
+func (p *Projection) more(ctx context.Context) bool {
+	next, published, err := p.Lag(ctx)
+	return err == nil && published-next >= batch/2
 }
 
 // Wake makes Run look at the log now.
@@ -171,15 +179,9 @@ func (p *Projection) advance(ctx context.Context) (n, next int64, err error) {
 	if to <= from {
 		return 0, from, nil
 	}
-	var facts []fact
-	for i := from; i < to; i++ {
-		f, ok, err := p.read(ctx, i)
-		if err != nil {
-			return 0, 0, fmt.Errorf("projecting entry %d: %w", i, err)
-		}
-		if ok {
-			facts = append(facts, f)
-		}
+	facts, to, err := p.readAll(ctx, from, to)
+	if err != nil {
+		return 0, 0, err
 	}
 	err = p.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var c Counts
@@ -194,6 +196,25 @@ func (p *Projection) advance(ctx context.Context) (n, next int64, err error) {
 		return 0, 0, err
 	}
 	return to - from, to, nil
+}
+
+// readAll looks at the entries from ≤ index < to, or at fewer where they are
+// large, and returns where it stopped.
+func (p *Projection) readAll(ctx context.Context, from, to int64) (facts []fact, end int64, err error) {
+	bytes := 0
+	for i := from; i < to; i++ {
+		f, ok, err := p.read(ctx, i)
+		if err != nil {
+			return nil, 0, fmt.Errorf("projecting entry %d: %w", i, err)
+		}
+		if ok {
+			facts = append(facts, f)
+		}
+		if bytes += f.size; bytes > batchBytes {
+			return facts, i + 1, nil
+		}
+	}
+	return facts, to, nil
 }
 
 // advanceState notes the position and what was added on the way to it.

@@ -296,7 +296,7 @@ func TestAnyRhythm(t *testing.T) {
 	n := projectiontest.New(t)
 	ctx := t.Context()
 	var size int64
-	for i := range 6 {
+	for i := range 4 {
 		n.Submit(t, n.Sign(t, small(fmt.Sprintf("1.0.%d", i), fmt.Sprint("artifact ", i))))
 		size = 1 + n.Add(t, fmt.Append(nil, "noise ", i))
 	}
@@ -327,7 +327,7 @@ func TestAnyRhythm(t *testing.T) {
 					}
 				}
 			case 2, 3:
-				shown = min(size, shown+rapid.Int64Range(1, 4).Draw(r, "more"))
+				shown = min(size, shown+rapid.Int64Range(1, 5).Draw(r, "more"))
 			default:
 				if _, err := n.Projection.Step(ctx); err != nil {
 					r.Fatal(err)
