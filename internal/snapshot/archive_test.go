@@ -149,8 +149,8 @@ func TestBadArchive(t *testing.T) {
 	}
 }
 
-// FuzzArchive: whatever is accepted is what the file holds, and can be unpacked
-// inside a directory.
+// FuzzArchive: whatever is accepted is what the file holds, and no name or
+// target in it leads out, as the standard library sees it.
 func FuzzArchive(f *testing.F) {
 	good := pack(f, dir("p/"), reg("p/a"), link("p/l", "../p/a"), reg("x"))
 	f.Add(good)
@@ -168,18 +168,19 @@ func FuzzArchive(f *testing.F) {
 		if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
 			return
 		}
-		root, err := os.OpenRoot(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer root.Close()
 		for r := tar.NewReader(bytes.NewReader(b)); ; {
 			h, err := r.Next()
 			if err != nil {
 				return
 			}
-			if h.Typeflag == tar.TypeReg && !filepath.IsLocal(h.Name) {
-				t.Errorf("accepted %q", h.Name)
+			if h.Typeflag == tar.TypeXGlobalHeader {
+				continue
+			}
+			if !filepath.IsLocal(h.Name) || h.Typeflag == tar.TypeLink && !filepath.IsLocal(h.Linkname) {
+				t.Errorf("accepted %q, linked to %q", h.Name, h.Linkname)
+			}
+			if h.Typeflag == tar.TypeSymlink && !filepath.IsLocal(filepath.Join(filepath.Dir(h.Name), h.Linkname)) {
+				t.Errorf("accepted %q, which leads to %q", h.Name, h.Linkname)
 			}
 		}
 	})
