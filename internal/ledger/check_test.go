@@ -58,6 +58,7 @@ var partial = regexp.MustCompile(`\.p/([0-9]+)$`)
 // One bit changed in any file that a checkpoint covers is found, and the file
 // named. Tessera's checker, which is another program, finds the same ones.
 func TestCheckFindsEveryFlippedBit(t *testing.T) {
+	t.Parallel()
 	m := makeLog(t, storetest.Open(t, storetest.SQLite(t)), 600)
 	m.grow(t, 100) // leaves partial tiles that no checkpoint needs any more
 	needed := map[string]bool{
@@ -96,6 +97,7 @@ func TestCheckFindsEveryFlippedBit(t *testing.T) {
 }
 
 func TestCheckComparesTheDatabase(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, query string
 		args        []any
@@ -133,6 +135,7 @@ func TestCheckComparesTheDatabase(t *testing.T) {
 
 // An entry that stands in the log twice, which only another program can do.
 func TestCheckFindsRepeatedEntries(t *testing.T) {
+	t.Parallel()
 	m := makeLog(t, storetest.Open(t, storetest.SQLite(t)), 10)
 	appendBehind(t, m.dir, m.leaves[3], m.leaves[4], []byte("new"))
 	closeLog(t, open(t, options(t, m.dir, m.db)))
@@ -176,6 +179,7 @@ func appendBehind(t testing.TB, dir string, leaves ...[]byte) {
 }
 
 func TestCheckSizes(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 1, 255, 256, 257, 512, 700} {
 		m := makeLog(t, storetest.Open(t, storetest.SQLite(t)), n)
 		var last int64
@@ -198,6 +202,7 @@ func TestCheckSizes(t *testing.T) {
 
 // Check runs beside a node that takes entries, and finds nothing wrong.
 func TestCheckWhileServing(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		dir := t.TempDir()
 		l := open(t, options(t, dir, db))
@@ -220,6 +225,7 @@ func TestCheckWhileServing(t *testing.T) {
 }
 
 func TestCheckNothing(t *testing.T) {
+	t.Parallel()
 	_, err := ledger.Check(t.Context(), t.TempDir(), newSigner(t, 1).Verifier(), nil, nil)
 	if !errors.Is(err, ledger.ErrUnknown) {
 		t.Errorf("an empty directory: %v", err)

@@ -82,6 +82,7 @@ const rounds = 8
 // Killed at any moment, many times over, the log loses nothing that it
 // acknowledged, gives no leaf two indexes, and is clean.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		dir := filepath.Join(t.TempDir(), "log")
 		acknowledged := map[string]int64{}

@@ -3,8 +3,10 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -234,5 +236,32 @@ func TestOutcomes(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// Tessera's complaints are kept and passed on; the rest is for debugging.
+func TestRelay(t *testing.T) {
+	var out bytes.Buffer
+	to := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	for line, want := range map[string]string{
+		"W1123 20:15:01.123456   12345 files.go:170] publishCheckpoint: no space [x] left\n": `level=WARN msg="publishCheckpoint: no space [x] left"`,
+		"E1123 20:15:01.123456   12345 files.go:170] Integrate failed\n":                     `level=WARN msg="Integrate failed"`,
+		"I1123 20:15:01.123456   12345 files.go:170] Initializing\n":                         `level=DEBUG msg=Initializing`,
+		"": "", "nonsense": "", "W]": "",
+	} {
+		out.Reset()
+		relay(to, []byte(line))
+		if got := out.String(); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%q became %q", line, got)
+		}
+	}
+	complaint.Store(nil)
+	relay(to, []byte("I1 a] b"))
+	if err := lastComplaint(); err != nil {
+		t.Errorf("a message is taken for a complaint: %v", err)
+	}
+	relay(to, []byte("W1 a] b"))
+	if err := lastComplaint(); err == nil || err.Error() != "b" {
+		t.Errorf("the last complaint is %v", err)
 	}
 }

@@ -1,22 +1,33 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/klog/v2"
 )
 
-// complaint is the newest warning of Tessera in this process.
-var complaint atomic.Pointer[string]
+// said is a complaint of Tessera.
+type said struct {
+	what string
+	at   time.Time
+}
+
+// complaint is the newest one in this process.
+var complaint atomic.Pointer[said]
+
+// recent is how old a complaint may be to count as the reason of a trouble.
+const recent = 10 * time.Second
 
 // lastComplaint returns it as an error, for those who ask why nothing happens.
 func lastComplaint() error {
-	if s := complaint.Load(); s != nil {
-		return errors.New(*s)
+	if s := complaint.Load(); s != nil && time.Since(s.at) < recent {
+		return errors.New(s.what)
 	}
 	return nil
 }
@@ -25,41 +36,26 @@ var quietOnce sync.Once
 
 // quietTessera sends what Tessera writes to klog, which is one for the whole
 // process and goes to standard error, to a logger: complaints as warnings and
-// the rest as debug messages. klog's flags are not registered.
+// the rest as debug messages. klog's flags are not registered. Of several logs
+// in one process the first one's logger gets it all.
 func quietTessera(to *slog.Logger) {
-	quietOnce.Do(func() { klog.SetSlogLogger(slog.New(complaints{to.Handler()})) })
+	quietOnce.Do(func() {
+		// As a logger klog would get warnings and other messages alike; in
+		// its own lines the first letter tells them apart.
+		klog.SetLoggerWithOptions(klog.Logger{}, klog.WriteKlogBuffer(func(line []byte) { relay(to, line) }))
+	})
 }
 
-// complaints is a handler that remembers complaints.
-type complaints struct{ slog.Handler }
-
-// demoted is the level of klog's informational messages.
-const demoted = slog.LevelDebug
-
-// Enabled implements slog.Handler.
-func (h complaints) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn || h.Handler.Enabled(ctx, demoted)
-}
-
-// Handle implements slog.Handler.
-func (h complaints) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelWarn {
-		s := r.Message
-		complaint.Store(&s)
-		r.Level = slog.LevelWarn
-	} else {
-		r.Level = demoted
+// relay passes on a line of klog: "W0102 15:04:05.067890 1 file.go:5] message".
+func relay(to *slog.Logger, line []byte) {
+	_, message, ok := bytes.Cut(bytes.TrimSpace(line), []byte("] "))
+	if !ok || len(message) == 0 {
+		return
 	}
-	if !h.Handler.Enabled(ctx, r.Level) {
-		return nil
+	if line[0] == 'I' {
+		to.DebugContext(context.Background(), string(message), "by", "tessera")
+		return
 	}
-	return h.Handler.Handle(ctx, r)
+	complaint.Store(&said{string(message), time.Now()})
+	to.WarnContext(context.Background(), string(message), "by", "tessera")
 }
-
-// WithAttrs implements slog.Handler.
-func (h complaints) WithAttrs(as []slog.Attr) slog.Handler {
-	return complaints{h.Handler.WithAttrs(as)}
-}
-
-// WithGroup implements slog.Handler.
-func (h complaints) WithGroup(name string) slog.Handler { return complaints{h.Handler.WithGroup(name)} }

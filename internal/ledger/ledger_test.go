@@ -103,6 +103,7 @@ func leaves(from, to int) [][]byte {
 }
 
 func TestAdd(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		dir := t.TempDir()
 		l := open(t, options(t, dir, db))
@@ -169,6 +170,7 @@ func wantEntry(t testing.TB, l *ledger.Ledger, index int64, leaf []byte) {
 }
 
 func TestAddBounds(t *testing.T) {
+	t.Parallel()
 	l := open(t, options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t))))
 	for _, n := range []int{0, 1, ledger.MaxEntry} {
 		leaf := bytes.Repeat([]byte{7}, n)
@@ -200,6 +202,7 @@ func TestAddBounds(t *testing.T) {
 }
 
 func TestSameLeafAtOnce(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		dir := t.TempDir()
 		l := open(t, options(t, dir, db))
@@ -223,6 +226,7 @@ func TestSameLeafAtOnce(t *testing.T) {
 }
 
 func TestHeld(t *testing.T) {
+	t.Parallel()
 	db := storetest.Open(t, storetest.SQLite(t))
 	dir := filepath.Join(t.TempDir(), "deep", "log")
 	l := open(t, options(t, dir, db))
@@ -238,6 +242,7 @@ func TestHeld(t *testing.T) {
 }
 
 func TestCloseDrains(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		dir := t.TempDir()
 		o := options(t, dir, db)

@@ -116,6 +116,7 @@ func (l *Ledger) wakeWatcher() {
 func (l *Ledger) watch() {
 	t := time.NewTimer(0)
 	defer t.Stop()
+	told := ""
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -124,8 +125,9 @@ func (l *Ledger) watch() {
 		case <-t.C:
 		}
 		err := l.look()
-		if err != nil {
-			l.o.Log.Warn("reading the checkpoint", "err", err)
+		if err != nil && err.Error() != told { // once, not at every look
+			told = err.Error()
+			l.o.Log.Error("reading the checkpoint", "err", err)
 		}
 		l.giveUp(err)
 		t.Reset(l.watchEvery())
@@ -238,12 +240,13 @@ func (l *Ledger) giveUp(reading error) {
 	if len(late) == 0 {
 		return
 	}
-	why := fmt.Errorf("%w after %v: %w", ErrUnpublished, patience, cmpErr(refusal, reading, l.stuck()))
+	why := fmt.Errorf("%w after %v: %w", ErrUnpublished, patience, firstOf(refusal, reading, l.stuck()))
 	l.o.Log.Error("publishing", "entries", len(late), "err", why)
 	l.inbox.finish(late, why)
 }
 
-func cmpErr(errs ...error) error {
+// firstOf returns the first reason that is known.
+func firstOf(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err
@@ -267,7 +270,7 @@ func (l *Ledger) awaitFirst(ctx context.Context) error {
 	defer cancel()
 	err := poll(ctx, func() bool { return l.published.Load() != nil })
 	if err != nil {
-		return fmt.Errorf("opening the log %s: %w: %w", l.o.Dir, ErrUnpublished, cmpErr(l.signer.refusal(), lastComplaint(), err))
+		return fmt.Errorf("opening the log %s: %w: %w", l.o.Dir, ErrUnpublished, firstOf(l.signer.refusal(), lastComplaint(), err))
 	}
 	return nil
 }

@@ -110,6 +110,7 @@ func flip(t testing.TB, path string) {
 
 // Whatever a crash or a restored backup leaves of the database, the log fills it.
 func TestOpenMendsTheDatabase(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		harm func(t *testing.T, m *made)
@@ -153,6 +154,7 @@ func TestOpenMendsTheDatabase(t *testing.T) {
 
 // A database from a backup: older than the log, and right as far as it goes.
 func TestOpenWithOlderDatabase(t *testing.T) {
+	t.Parallel()
 	path := storetest.SQLite(t)
 	db, err := store.Open(t.Context(), path)
 	if err != nil {
@@ -176,6 +178,7 @@ func TestOpenWithOlderDatabase(t *testing.T) {
 
 // Whatever a crash leaves in the directory, Open goes on from there.
 func TestOpenMendsTheDirectory(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		harm func(t *testing.T, m *made, older string)
@@ -216,6 +219,7 @@ func TestOpenMendsTheDirectory(t *testing.T) {
 
 // What cannot come from a crash is refused, and nothing is written.
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		harm func(t *testing.T, m *made, older string)
@@ -335,6 +339,7 @@ func listing(t testing.TB, dir string) string {
 }
 
 func TestOpenRemovesStrays(t *testing.T) {
+	t.Parallel()
 	m := makeLog(t, storetest.Open(t, storetest.SQLite(t)), 600)
 	strays := []string{
 		"checkpoint123456", ".state/treeState99", ".state/version1",

@@ -22,6 +22,7 @@ import (
 // A clock that runs backwards, or a key that cannot be reached: entries are not
 // acknowledged, callers learn why and soon, and the log goes on when it can.
 func TestSignerRefuses(t *testing.T) {
+	t.Parallel()
 	var refuse atomic.Bool
 	wrong := errors.New("the clock is wrong")
 	dir, db := t.TempDir(), storetest.Open(t, storetest.SQLite(t))
@@ -75,6 +76,7 @@ func TestSignerRefuses(t *testing.T) {
 
 // A signer that refuses from the beginning keeps a new log from being opened.
 func TestOpenWithoutSigner(t *testing.T) {
+	t.Parallel()
 	wrong := errors.New("no token in the slot")
 	o := options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t)))
 	o.Now = func() (time.Time, error) { return time.Time{}, wrong }
@@ -90,6 +92,7 @@ func TestOpenWithoutSigner(t *testing.T) {
 type bare struct{ note.Signer }
 
 func TestOpenOptions(t *testing.T) {
+	t.Parallel()
 	db := storetest.Open(t, storetest.SQLite(t))
 	tests := []struct {
 		name  string
@@ -138,6 +141,7 @@ func TestOpenOptions(t *testing.T) {
 
 // Checkpoints carry the signatures of all keys, and proofs too.
 func TestAdditionalSigner(t *testing.T) {
+	t.Parallel()
 	key, err := mldsa.GenerateKey(mldsa.MLDSA44())
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +174,7 @@ func TestAdditionalSigner(t *testing.T) {
 
 // Nobody waits for ever: a caller's own deadline is kept, and the entry goes on.
 func TestAddDeadline(t *testing.T) {
+	t.Parallel()
 	o := options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t)))
 	l := open(t, o)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -182,4 +187,34 @@ func TestAddDeadline(t *testing.T) {
 	if err != nil || e.Index > 1 {
 		t.Errorf("adding again: %+v, %v", e, err)
 	}
+}
+
+// Where Tessera cannot publish, which it only writes to its log, callers learn
+// the reason, and the entries are published when it can again.
+func TestPublishingFails(t *testing.T) {
+	t.Parallel()
+	dir, db := t.TempDir(), storetest.Open(t, storetest.SQLite(t))
+	o := options(t, dir, db)
+	o.Patience = 300 * time.Millisecond
+	l := open(t, o)
+	addAll(t, l, leaves(0, 3))
+	lock := filepath.Join(dir, ".state/publish.lock")
+	remove(t, lock)
+	if err := os.Mkdir(lock, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Add(t.Context(), []byte("leaf 3")); !errors.Is(err, ledger.ErrUnpublished) || !strings.Contains(err.Error(), "publish.lock") {
+		t.Fatalf("adding: %v", err)
+	}
+	remove(t, lock)
+	var e ledger.Entry
+	err := ledger.ErrUnpublished
+	for errors.Is(err, ledger.ErrUnpublished) {
+		e, err = l.Add(t.Context(), []byte("leaf 3"))
+	}
+	if err != nil || e.Index != 3 || !e.Duplicate {
+		t.Errorf("when it can: %+v, %v", e, err)
+	}
+	closeLog(t, l)
+	check(t, dir, db)
 }

@@ -40,6 +40,7 @@ func bodyOf(t testing.TB, resp *http.Response) []byte {
 }
 
 func TestHandler(t *testing.T) {
+	t.Parallel()
 	l := open(t, options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t))))
 	addAll(t, l, leaves(0, 600))
 	const (
@@ -129,6 +130,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestServedProof(t *testing.T) {
+	t.Parallel()
 	l := open(t, options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t))))
 	addAll(t, l, leaves(0, 3))
 	want, err := l.Proof(t.Context(), 2)
@@ -146,6 +148,7 @@ func TestServedProof(t *testing.T) {
 }
 
 func TestHandlerCompresses(t *testing.T) {
+	t.Parallel()
 	l := open(t, options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t))))
 	addAll(t, l, leaves(0, 300))
 	for _, path := range []string{"/tile/entries/000", "/tile/entries/001.p/44", "/tile/entries/000.p/9", "/tile/entries/000"} {
@@ -187,6 +190,7 @@ func unzip(t testing.TB, b []byte) []byte {
 
 // Entries that have an index but no checkpoint are not served.
 func TestHandlerServesThePublishedAlone(t *testing.T) {
+	t.Parallel()
 	var refuse atomic.Bool
 	o := options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t)))
 	o.Patience = 100 * time.Millisecond
@@ -212,6 +216,7 @@ func TestHandlerServesThePublishedAlone(t *testing.T) {
 
 // A tile that was damaged makes no proof, and no leaf is given for another.
 func TestDamagedTilesAreNotServed(t *testing.T) {
+	t.Parallel()
 	m := makeLog(t, storetest.Open(t, storetest.SQLite(t)), 600)
 	l := open(t, options(t, m.dir, m.db))
 	flip(t, m.dir+"/tile/0/000") // the hash of entry 128
@@ -238,6 +243,7 @@ func TestDamagedTilesAreNotServed(t *testing.T) {
 }
 
 func TestAddHandler(t *testing.T) {
+	t.Parallel()
 	l := open(t, options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t))))
 	h := l.AddHandler()
 	for want, leaf := range []string{"a", "b", strings.Repeat("x", ledger.MaxEntry)} {

@@ -14,6 +14,7 @@ import (
 // Two copies of a directory with one database: the lock cannot see that, the
 // database does. The first one can acknowledge nothing any more.
 func TestTakenOver(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		m := makeLog(t, db, 20)
 		l := open(t, options(t, m.dir, db))
@@ -35,6 +36,7 @@ func TestTakenOver(t *testing.T) {
 // A transaction of a process that was killed may end after the next process has
 // begun (PostgreSQL finishes what it was sent). What it wrote must not stay.
 func TestTakeOverWaitsForTheDead(t *testing.T) {
+	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url)
 		m := makeLog(t, db, 20)
