@@ -25,7 +25,6 @@ import (
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/store"
-	"vitrine.example/key"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
 )
@@ -93,103 +92,6 @@ func sign(t testing.TB, h *Handle, version string) *statement.Envelope {
 	env, err := statement.Sign(s, h.keys.statement)
 	check(t, err)
 	return env
-}
-
-func TestInit(t *testing.T) {
-	dir := newNode(t, InitOptions{Name: "A \"quoted\" näme", MLDSA: true, Algorithm: string(key.Ed25519)})
-	cfg, err := LoadConfig(dir)
-	check(t, err)
-	if cfg.Name != "A \"quoted\" näme" || cfg.Origin() != "log.example.org" || cfg.LogMLDSAKey == "" {
-		t.Errorf("configuration: %+v", cfg)
-	}
-	fi, err := os.Stat(dir)
-	check(t, err)
-	if fi.Mode().Perm() != 0o700 {
-		t.Errorf("mode %v", fi.Mode())
-	}
-	for _, k := range []string{logKeyFile, logMLDSAKeyFile, statementKeyFile, witnessKeyFile, witnessMLDSAFile, mirrorKeyFile} {
-		fi, err := os.Stat(filepath.Join(dir, k))
-		check(t, err)
-		if fi.Mode() != 0o600 {
-			t.Errorf("%s has mode %v", k, fi.Mode())
-		}
-		if _, err := key.ReadPrivateFile(filepath.Join(dir, k)); err != nil {
-			t.Error(err)
-		}
-	}
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
-	// The empty log has a checkpoint that both keys sign.
-	raw, err := os.ReadFile(filepath.Join(dir, logDir, "checkpoint"))
-	check(t, err)
-	c, err := tlog.ParseCheckpoint(raw)
-	check(t, err)
-	info := connect(t, dir).Info()
-	for _, vkey := range info.Log {
-		v, err := tlog.ParseVerifier(vkey)
-		check(t, err)
-		if _, err := v.Verify(c); err != nil {
-			t.Errorf("%v: %v", v.Type(), err)
-		}
-	}
-	if len(info.Log) != 2 || c.Size != 0 || c.Origin != "log.example.org" {
-		t.Errorf("%d keys, checkpoint of %s at %d", len(info.Log), c.Origin, c.Size)
-	}
-}
-
-func TestInitRefuses(t *testing.T) {
-	good := InitOptions{URL: "https://log.example.org", Listen: "127.0.0.1:0"}
-	for name, c := range map[string]struct {
-		o    InitOptions
-		make func(dir string) error
-		want string
-	}{
-		"a path in the URL":    {InitOptions{URL: "https://example.org/log"}, nil, "has a path"},
-		"a bad address":        {InitOptions{URL: good.URL, Listen: "nowhere"}, nil, "listen"},
-		"a bad name":           {InitOptions{URL: good.URL, Name: "a\nb"}, nil, "name"},
-		"an unknown algorithm": {InitOptions{URL: good.URL, Algorithm: "rsa"}, nil, "rsa"},
-		"a directory in use": {good, func(d string) error {
-			return errors.Join(os.Mkdir(d, 0o700), os.WriteFile(filepath.Join(d, "x"), nil, 0o600))
-		}, "not empty (x)"},
-		"a node":                  {good, func(d string) error { return Init(context.Background(), d, good) }, "there is one already"},
-		"a file":                  {good, func(d string) error { return os.WriteFile(d, nil, 0o600) }, "not a directory"},
-		"a broken link":           {good, func(d string) error { return os.Symlink("nowhere", d) }, ""},
-		"a parent that is no dir": {good, func(d string) error { return os.WriteFile(filepath.Dir(d), nil, 0o600) }, "not a directory"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			parent := filepath.Join(t.TempDir(), "parent")
-			dir := filepath.Join(parent, "node")
-			if c.make != nil {
-				if name != "a parent that is no dir" {
-					check(t, os.Mkdir(parent, 0o700))
-				}
-				check(t, c.make(dir))
-			}
-			before := tree(t, filepath.Dir(parent))
-			err := Init(t.Context(), dir, c.o)
-			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-				t.Errorf("%v, want %q", err, c.want)
-			}
-			if after := tree(t, filepath.Dir(parent)); err != nil && after != before && after != before+"parent\n" {
-				t.Errorf("something was left:\n%s\nbefore:\n%s", after, before)
-			}
-		})
-	}
-}
-
-// tree lists the names below a directory.
-func tree(t testing.TB, dir string) string {
-	t.Helper()
-	var b strings.Builder
-	check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && path != dir && !strings.Contains(path, "node/") {
-			rel, _ := filepath.Rel(dir, path)
-			b.WriteString(rel + "\n")
-		}
-		return err
-	}))
-	return b.String()
 }
 
 // TestAcrossProcesses: a process serves, others go through it, a second server
@@ -454,90 +356,6 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func finding(all []Finding, check string) Finding {
-	for _, f := range all {
-		if f.Check == check && !f.OK {
-			return f
-		}
-	}
-	for _, f := range all {
-		if f.Check == check {
-			return f
-		}
-	}
-	return Finding{Check: check, Detail: "no such check"}
-}
-
-// TestDoctor: a sound node has no bad findings, served or not; each kind of
-// damage is found under its name and has a remedy; nothing is changed by it.
-func TestDoctor(t *testing.T) {
-	dir := newNode(t, InitOptions{})
-	h := connect(t, dir)
-	p := publish(t, h, "1.0.0", "one")
-	check(t, h.Close(within(t)))
-	for _, f := range Doctor(within(t), dir) {
-		if !f.OK {
-			t.Errorf("a sound node: %+v", f)
-		}
-	}
-	_, stop := serve(t, dir)
-	for _, f := range Doctor(within(t), dir) {
-		if !f.OK {
-			t.Errorf("a sound node that is served: %+v", f)
-		}
-	}
-	stop()
-	hex := p.Envelope.Digest().String()
-	for _, c := range []struct {
-		check, want string
-		harm        func(dir string) error
-	}{
-		{"directory", "no such file", func(d string) error { return os.RemoveAll(d) }},
-		{"directory", "others can look into it", func(d string) error { return os.Chmod(d, 0o755) }},
-		{"configuration", "no such key", func(d string) error { return appendTo(filepath.Join(d, ConfigFile), "x = 1\n") }},
-		{"keys", "log.pem", func(d string) error { return os.Remove(filepath.Join(d, logKeyFile)) }},
-		{"keys", "witness.pem", func(d string) error { return os.Chmod(filepath.Join(d, witnessKeyFile), 0o644) }},
-		{"keys", "statement.pem", func(d string) error { return os.WriteFile(filepath.Join(d, statementKeyFile), []byte("x"), 0o600) }},
-		{"clock", "is missing", func(d string) error { return os.Remove(filepath.Join(d, clockFile)) }},
-		{"database", "vitrine.db", func(d string) error { return os.Remove(filepath.Join(d, "vitrine.db")) }},
-		{"database", "not an SQLite database", func(d string) error {
-			return os.WriteFile(filepath.Join(d, "vitrine.db"), []byte(strings.Repeat("no database ", 1000)), 0o600)
-		}},
-		{"log", "checkpoint", func(d string) error { return os.Remove(filepath.Join(d, logDir, "checkpoint")) }},
-		{"log", "", func(d string) error { return os.WriteFile(filepath.Join(d, logDir, "checkpoint"), []byte("x"), 0o600) }},
-		{"log", "", func(d string) error { return os.RemoveAll(filepath.Join(d, logDir, "tile")) }},
-		{"content", "does not match", func(d string) error {
-			f := filepath.Join(d, contentDir, "public", hex[:2], hex)
-			return errors.Join(os.Chmod(f, 0o600), os.WriteFile(f, []byte("x"), 0o600))
-		}},
-		{"content", "no such file", func(d string) error { return os.RemoveAll(filepath.Join(d, contentDir)) }},
-	} {
-		sick := filepath.Join(t.TempDir(), "node")
-		check(t, os.CopyFS(sick, os.DirFS(dir)))
-		check(t, os.Chmod(sick, 0o700))
-		check(t, chmodKeys(sick))
-		check(t, c.harm(sick))
-		f := finding(Doctor(within(t), sick), c.check)
-		if f.OK || !strings.Contains(f.Detail, c.want) || f.Remedy == "" {
-			t.Errorf("%s %q: %+v", c.check, c.want, f)
-		}
-	}
-}
-
-func appendTo(path, s string) error {
-	b, err := os.ReadFile(path)
-	return errors.Join(err, os.WriteFile(path, append(b, s...), 0o600))
-}
-
-// chmodKeys gives copied keys their mode again.
-func chmodKeys(dir string) error {
-	all, err := filepath.Glob(filepath.Join(dir, keysDir, "*"))
-	for _, k := range all {
-		err = errors.Join(err, os.Chmod(k, 0o600))
-	}
-	return err
-}
-
 // TestNodeDocument: node.json is what docs/spec/node.md says, and is enough to
 // verify a checkpoint.
 func TestNodeDocument(t *testing.T) {
@@ -556,5 +374,46 @@ func TestNodeDocument(t *testing.T) {
 	check(t, err)
 	if _, err := v.Verify(c); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestServeRefuses: an address that is taken is named, and no other stays open.
+func TestServeRefuses(t *testing.T) {
+	dir := newNode(t, InitOptions{})
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	check(t, err)
+	defer taken.Close()
+	check(t, appendTo(filepath.Join(dir, ConfigFile), fmt.Sprintf("metrics-listen = %q\n", taken.Addr())))
+	n, err := Open(within(t), dir, quiet())
+	check(t, err)
+	err = n.Serve(t.Context(), func(string) { t.Error("it serves") })
+	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "metrics") {
+		t.Errorf("serving on a taken address: %v", err)
+	}
+	check(t, n.Close(within(t)))
+	check(t, n.Close(within(t))) // again does nothing
+}
+
+// TestStopFinishesRequests: submissions under way when the node is told to stop
+// are acknowledged and in the log.
+func TestStopFinishesRequests(t *testing.T) {
+	dir := newNode(t, InitOptions{})
+	_, stop := serve(t, dir)
+	h := connect(t, dir)
+	var work sync.WaitGroup
+	for i := range 10 {
+		env := sign(t, h, fmt.Sprint("1.", i))
+		work.Go(func() {
+			if _, err := h.Submit(within(t), env.Bytes()); err != nil {
+				t.Errorf("submission %d: %v", i, err)
+			}
+		})
+	}
+	stop()
+	work.Wait()
+	check(t, h.Close(within(t)))
+	r, err := CheckLog(within(t), dir, nil)
+	if err != nil || len(r.Faults) > 0 || r.Size != 10 {
+		t.Errorf("log check: %+v, %v", r, err)
 	}
 }
