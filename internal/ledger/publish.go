@@ -275,9 +275,12 @@ func (l *Ledger) awaitFirst(ctx context.Context) error {
 	return nil
 }
 
-// awaitNobody waits until no entry is under way.
+// awaitNobody waits until no entry is under way, and all that have an index are
+// published: those too which a process that was killed has left.
 func (l *Ledger) awaitNobody(ctx context.Context) error {
-	return poll(ctx, func() bool { return l.inbox.underWay() == 0 })
+	return poll(ctx, func() bool {
+		return l.inbox.underWay() == 0 && l.published.Load().size >= l.sequenced.Load()
+	})
 }
 
 // awaitQuiet waits until the checkpoint that was signed last is on the disk:

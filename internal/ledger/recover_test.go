@@ -212,6 +212,11 @@ func TestOpenMendsTheDirectory(t *testing.T) {
 			copyDir(t, older, m.dir)
 			m.grow(t, 300)
 			tt.harm(t, m, older)
+			// Closing at once publishes what was left unpublished.
+			closeLog(t, open(t, options(t, m.dir, m.db)))
+			if r := check(t, m.dir, m.db); r.Size != 600 || r.Reserved != 0 {
+				t.Errorf("report %+v", r)
+			}
 			m.wantWhole(t)
 		})
 	}
