@@ -162,14 +162,24 @@ func subtreeMessage(name string, t uint64, c Checkpoint) ([]byte, error) {
 		// what stands above it misleads.
 		return nil, errors.New("extension lines, which an ML-DSA-44 cosignature does not cover")
 	}
-	if len(name) < 1 || len(name) > 255 || len(c.Origin) < 1 || len(c.Origin) > 255 {
+	return cosignedMessage(name, t, c.Origin, Subtree{Start: 0, End: c.Size, Hash: c.Root})
+}
+
+// cosignedMessage is the structure of that name (tlog-cosignature, section
+// "ML-DSA-44 signed message").
+func cosignedMessage(name string, t uint64, origin string, s Subtree) ([]byte, error) {
+	if len(name) < 1 || len(name) > 255 || len(origin) < 1 || len(origin) > 255 {
 		return nil, errors.New("an ML-DSA-44 cosignature takes names and origins of 1 to 255 bytes")
+	}
+	if s.Start != 0 && t != 0 {
+		// "If start is not zero, timestamp MUST be zero."
+		return nil, fmt.Errorf("timestamp %d on a subtree that begins at %d, want 0", t, s.Start)
 	}
 	b := []byte("subtree/v1\n\x00")
 	b = append(append(b, byte(len(name))), name...)
 	b = binary.BigEndian.AppendUint64(b, t)
-	b = append(append(b, byte(len(c.Origin))), c.Origin...)
-	b = binary.BigEndian.AppendUint64(b, 0)
-	b = binary.BigEndian.AppendUint64(b, uint64(c.Size))
-	return append(b, c.Root[:]...), nil
+	b = append(append(b, byte(len(origin))), origin...)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Start))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.End))
+	return append(b, s.Hash[:]...), nil
 }
