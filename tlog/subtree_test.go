@@ -230,8 +230,7 @@ func TestSubtreeSignatures(t *testing.T) {
 		if at, err := s.Verifier().VerifySubtree("log.example", sub, []Signature{sig}); err != nil || !at.IsZero() {
 			t.Errorf("%v: %v, %v", r, at, err)
 		}
-		raw := append([]byte{byte(sig.KeyID >> 24), byte(sig.KeyID >> 16), byte(sig.KeyID >> 8), byte(sig.KeyID)}, sig.Bytes...)
-		if !their.Verifier().VerifySubtree("log.example", r.lo, r.hi, sub.Hash, raw[4:]) {
+		if !their.Verifier().VerifySubtree("log.example", r.lo, r.hi, sub.Hash, sig.Marshal()) {
 			t.Errorf("%v: torchwood refuses ours", r)
 		}
 		line, err := their.SignSubtree("log.example", r.lo, r.hi, sub.Hash)
