@@ -15,10 +15,11 @@ import (
 	"testing"
 )
 
-// faultBinary is the real vitrine, built once for all tests here.
+// faultBinary is the real vitrine, built once for all tests here. Its file is
+// unlinked as soon as it is open, so that no test run leaves one behind.
 var faultBinary struct {
 	sync.Once
-	path string
+	file *os.File
 	err  error
 }
 
@@ -30,17 +31,20 @@ func vitrineBinary(t *testing.T) string {
 		if dir, b.err = os.MkdirTemp("", "vitrine-fault-*"); b.err != nil {
 			return
 		}
-		b.path = filepath.Join(dir, "vitrine")
-		cmd := exec.Command("go", "build", "-trimpath", "-o", b.path, "vitrine.example/cmd/vitrine")
+		defer os.RemoveAll(dir)
+		path := filepath.Join(dir, "vitrine")
+		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "vitrine.example/cmd/vitrine")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("building vitrine: %w\n%s", err, out)
+			return
 		}
+		b.file, b.err = os.Open(path)
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
 	}
-	return b.path
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), b.file.Fd())
 }
 
 // room is a directory with a node that has published version 1.0, and with
