@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"vitrine.example/internal/centre"
 )
-
-// Set by the linker (-X main.version=…) where releases are built.
-var version, revision string
 
 // build is what `vitrine version` tells.
 type build struct {
@@ -21,16 +19,10 @@ type build struct {
 	Platform string `json:"platform"`
 }
 
+// thisBuild tells of this build; the revision is known where Go put it in.
 func thisBuild() build {
-	b := build{version, revision, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if b.Version == "" {
-		b.Version = "devel"
-		if ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-			b.Version = info.Main.Version
-		}
-	}
-	if b.Revision == "" && ok {
+	b := build{Version: centre.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				b.Revision = s.Value
@@ -38,6 +30,15 @@ func thisBuild() build {
 		}
 	}
 	return b
+}
+
+// String is one line of at least name, version, toolchain and platform.
+func (b build) String() string {
+	words := []string{"vitrine", b.Version}
+	if b.Revision != "" {
+		words = append(words, b.Revision)
+	}
+	return strings.Join(append(words, b.Go, b.Platform), " ")
 }
 
 func newVersion(c *console) *cobra.Command {
@@ -48,9 +49,7 @@ func newVersion(c *console) *cobra.Command {
 		Args:    operands(),
 		RunE: func(*cobra.Command, []string) error {
 			b := thisBuild()
-			return c.result(b, func() {
-				c.printf("vitrine %s %s %s %s\n", b.Version, b.Revision, b.Go, b.Platform)
-			})
+			return c.result(b, func() { c.printf("%s\n", b) })
 		},
 	}
 	c.jsonFlag(cmd)

@@ -3,17 +3,14 @@ package centre
 import (
 	"io"
 	"log/slog"
-	"runtime/debug"
 )
 
-// software returns name and version of the program, as its build says.
-func software() string {
-	b, ok := debug.ReadBuildInfo()
-	if !ok || b.Main.Version == "" || b.Main.Version == "(devel)" {
-		return "vitrine"
-	}
-	return "vitrine " + b.Main.Version
-}
+// Version is the version of this program. It stands in the source, not in the
+// linker's flags, so that every way of building the same source tells the same.
+const Version = "0.1.0-dev"
+
+// software is name and version of the program, for strangers.
+func software() string { return "vitrine " + Version }
 
 // logger returns the logger that the configuration asks for.
 func (c *Config) logger(w io.Writer) *slog.Logger {
