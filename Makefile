@@ -15,8 +15,8 @@ build: ## build bin/vitrine
 demo: build ## show the whole chain, from a release to a verdict (CI=1: then stop)
 	CI=$(CI) scripts/demo bin/vitrine
 
-test: ## run every test: unit, script, fuzz seeds, race, real peers, browser
-	scripts/test
+test: ## run every test: unit, script, fuzz seeds, race, real peers, browser (BIG=1: and all of the slow ones)
+	BIG=$(BIG) scripts/test
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	scripts/lint
