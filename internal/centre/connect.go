@@ -198,7 +198,7 @@ func (h *Handle) Publisher(p release.Progress) (*release.Publisher, error) {
 		return nil, fmt.Errorf("reaching the node %s: %w", h.dir, err)
 	}
 	return &release.Publisher{
-		DB: db, Content: c, Signer: h.keys.statement, Submit: h, Progress: p,
+		DB: db, Content: c, Signer: h.keys.statement, Submit: h, Progress: p, Private: h.dir,
 		Now: func() (time.Time, error) { return h.now(context.Background()) },
 	}, nil
 }

@@ -85,6 +85,7 @@ type Publisher struct {
 	Content  *content.Store
 	Signer   *key.Signer
 	Submit   Submitter
+	Private  string                    // directory with the node's keys, which no source may hold; empty: none
 	Now      func() (time.Time, error) // an error means: do not sign now
 	Progress Progress                  // nil: nobody watches
 	Log      *slog.Logger              // nil: nobody reads
@@ -109,7 +110,7 @@ func (p *Publisher) Publish(ctx context.Context, r Request) (*Published, error) 
 		return nil, err
 	}
 	defer files.close()
-	src, err := openSource(ctx, r)
+	src, err := p.openSource(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"vitrine.example/digest"
@@ -13,11 +14,49 @@ import (
 )
 
 // openSource looks at the source; nil where there is none.
-func openSource(ctx context.Context, r Request) (snapshot.Source, error) {
+func (p *Publisher) openSource(ctx context.Context, r Request) (snapshot.Source, error) {
 	if r.Source == "" {
 		return nil, nil
 	}
-	return snapshot.Open(ctx, snapshot.Kind(r.Kind), r.Source, snapshot.Limits{Bytes: MaxSource})
+	src, err := snapshot.Open(ctx, snapshot.Kind(r.Kind), r.Source, snapshot.Limits{Bytes: MaxSource})
+	if err != nil || src.Kind() != snapshot.Directory || p.Private == "" {
+		return src, err
+	}
+	if in, err := holds(r.Source, p.Private); err != nil {
+		return nil, fmt.Errorf("source %q: %w", r.Source, err)
+	} else if in {
+		return nil, fmt.Errorf("source %q holds the node's own directory %s, with its keys, which %w: give the source a directory of its own",
+			r.Source, p.Private, snapshot.ErrRefused)
+	}
+	return src, nil
+}
+
+// holds reports whether inner is outer or lies below it, links followed.
+func holds(outer, inner string) (bool, error) {
+	root, err := os.Stat(outer)
+	if err != nil {
+		return false, err
+	}
+	if inner, err = filepath.EvalSymlinks(inner); err != nil {
+		return false, err
+	}
+	if inner, err = filepath.Abs(inner); err != nil {
+		return false, err
+	}
+	for {
+		fi, err := os.Stat(inner)
+		if err != nil {
+			return false, err
+		}
+		if os.SameFile(root, fi) {
+			return true, nil
+		}
+		up := filepath.Dir(inner)
+		if up == inner {
+			return false, nil
+		}
+		inner = up
+	}
 }
 
 // storeSource brings the snapshot into the content store.

@@ -3,6 +3,7 @@ package release_test
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,6 +116,35 @@ func TestSourceIsArtifact(t *testing.T) {
 		out := publish(t, w, r)
 		if out.Release.Source.SHA256 != out.Release.Artifacts[0].SHA256 {
 			t.Errorf("release %+v", out.Release)
+		}
+	})
+}
+
+// TestTheNodeIsNoSource: the keys of a node do not get into a snapshot, by
+// whatever path its directory is reached.
+func TestTheNodeIsNoSource(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		dir := t.TempDir()
+		a := file(t, filepath.Join(dir, "work", "app"), 1, 10)
+		node := filepath.Join(dir, "work", "deep", "node")
+		file(t, filepath.Join(node, "keys", "log.pem"), 2, 10)
+		link, way := filepath.Join(dir, "link"), filepath.Join(dir, "way")
+		if err := errors.Join(os.Symlink(node, link), os.Symlink(filepath.Join(dir, "work"), way)); err != nil {
+			t.Fatal(err)
+		}
+		for _, private := range []string{node, link, node + "/."} {
+			w.pub.Private = private
+			for _, source := range []string{dir, filepath.Join(dir, "work"), node, way, way + "/deep/."} {
+				refused(t, w, release.Request{
+					Product: product, Version: "1", Artifacts: []string{a}, Source: source,
+				}, snapshot.ErrRefused, source, "keys")
+			}
+		}
+		src := filepath.Join(dir, "work", "src")
+		file(t, filepath.Join(src, "main.c"), 3, 10)
+		w.pub.Private = node
+		if _, err := w.pub.Publish(t.Context(), release.Request{Product: product, Version: "1", Artifacts: []string{a}, Source: src}); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -100,11 +100,15 @@ func (c *checker) read(raw *bufio.Reader) error {
 		}
 		in = z
 	}
-	in = &bounded{r: in, left: c.lim.Bytes}
-	if err := c.entries(tar.NewReader(in)); err != nil {
+	all := &bounded{r: in, left: c.lim.Bytes}
+	if err := c.entries(tar.NewReader(all)); err != nil {
 		return err
 	}
-	if err := onlyZeros(in); err != nil {
+	if all.ended {
+		// Between two entries nothing else tells a whole archive from a cut one.
+		return fmt.Errorf("the archive is cut off: it does not end with two blocks of zeros: %w", ErrRefused)
+	}
+	if err := onlyZeros(all); err != nil {
 		return err
 	}
 	_, err := io.Copy(io.Discard, raw)
@@ -191,8 +195,9 @@ func (c *checker) typed(h *tar.Header, name string) error {
 
 // bounded fails where r gives more than left bytes.
 type bounded struct {
-	r    io.Reader
-	left int64
+	r     io.Reader
+	left  int64
+	ended bool // somebody read to the end of r
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
@@ -200,6 +205,10 @@ func (b *bounded) Read(p []byte) (int, error) {
 	if b.left -= int64(n); b.left < 0 {
 		return 0, fmt.Errorf("unpacked: %w", ErrTooLarge)
 	}
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil // the next call tells
+	}
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err
 }
 

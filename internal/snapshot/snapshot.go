@@ -36,7 +36,7 @@ const (
 var (
 	ErrChanged  = errors.New("changed while it was read")
 	ErrTooLarge = errors.New("larger than a snapshot may be")
-	ErrRefused  = errors.New("cannot be part of a snapshot")
+	ErrRefused  = errors.New("cannot be released")
 	ErrDirty    = errors.New("the work tree differs from its commit")
 )
 
