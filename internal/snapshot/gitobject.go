@@ -24,9 +24,9 @@ const (
 // objects reads git objects through one "git cat-file --batch" and checks each
 // against its ID.
 type objects struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
 }
 
 // commitObject is what a snapshot needs of a commit.
