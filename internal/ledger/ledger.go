@@ -69,7 +69,7 @@ type Options struct {
 	Additional []note.Signer // of the same name
 	Interval   time.Duration // between checkpoints; default and least 100 ms
 	BatchSize  int           // default 1,024
-	BatchAge   time.Duration // default 50 ms
+	BatchAge   time.Duration // least between batches that are not full, if more than Interval; default 50 ms
 	Patience   time.Duration // for the checkpoint, once an entry has its index; default 10 s
 	Log        *slog.Logger  // default slog.Default()
 	// Now is asked before each checkpoint; where it refuses (a clock that ran
@@ -223,7 +223,7 @@ func (l *Ledger) start(ctx context.Context) error {
 // flushAge is how long Tessera waits for more entries after the last that it
 // got. It gets whole batches, so that waiting is of no use but for the moment
 // that handing over takes.
-const flushAge = 8 * time.Millisecond
+const flushAge = 3 * time.Millisecond
 
 func (l *Ledger) startTessera() (err error) {
 	// BUG(tessera v1.0.4): it panics where it cannot lock its own directory

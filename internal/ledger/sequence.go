@@ -50,13 +50,15 @@ type sequencer struct {
 	slots   chan struct{}
 	running sync.WaitGroup
 
+	pace pace
+
 	mu   sync.Mutex
 	lost []*call // whose batch failed: repair finds out whether they are in the log
 	why  error   // why the first of them failed
 }
 
 // nextBatch waits until a batch is due: when it is full, or at the time that
-// dueAt says. Where the log must be repaired first, it is due in any case. It
+// due says. Where the log must be repaired first, it is due in any case. It
 // reports false when there will be no more.
 func (s *sequencer) nextBatch() bool {
 	l := s.l
@@ -64,7 +66,7 @@ func (s *sequencer) nextBatch() bool {
 	defer quiet.Stop()
 	for {
 		n, closed := l.inbox.queued()
-		wait := time.Until(s.dueAt())
+		wait := time.Until(s.due())
 		broken := l.broken.Load()
 		switch {
 		case l.ctx.Err() != nil, closed && n == 0:
@@ -89,19 +91,6 @@ func (s *sequencer) nextBatch() bool {
 	}
 }
 
-// dueAt returns when the next batch is due if it does not become full before:
-// BatchAge after the last one, and an interval after the last checkpoint.
-// Tessera writes no checkpoint earlier, and looks again only after another
-// interval when a batch comes a little too soon; one that comes then is
-// published at once. What arrives meanwhile goes with the same few writes.
-func (s *sequencer) dueAt() time.Time {
-	due := s.started.Add(s.l.o.BatchAge)
-	if at := s.l.published.Load().seen.Add(s.l.o.Interval); at.After(due) {
-		return at
-	}
-	return due
-}
-
 // run reserves a batch and hands its new entries to Tessera.
 func (s *sequencer) run(batch []*call) {
 	l := s.l
@@ -124,15 +113,16 @@ func (s *sequencer) run(batch []*call) {
 	for i, c := range fresh {
 		futures[i] = l.appender.Add(l.ctx, tessera.NewEntry(c.leaf))
 	}
+	started := s.started
 	s.running.Go(func() {
-		s.settle(fresh, futures, first)
+		s.settle(fresh, futures, first, started)
 		<-s.slots
 	})
 }
 
 // settle waits for the indexes of a batch. They must be those foreseen;
 // otherwise the sequencer stops to repair what it noted.
-func (s *sequencer) settle(calls []*call, futures []tessera.IndexFuture, first int64) {
+func (s *sequencer) settle(calls []*call, futures []tessera.IndexFuture, first int64, started time.Time) {
 	l := s.l
 	var failed error
 	for i, c := range calls {
@@ -149,6 +139,7 @@ func (s *sequencer) settle(calls []*call, futures []tessera.IndexFuture, first i
 		s.lose(calls, failed)
 		return
 	}
+	s.pace.note(time.Since(started))
 	l.raiseSequenced(first + int64(len(calls)))
 	l.waiters.add(calls)
 	l.wakeWatcher()
