@@ -60,6 +60,7 @@ func NewPublic(pub crypto.PublicKey) (Public, error) {
 func statementAlgorithm(pub crypto.PublicKey) (Algorithm, error) {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
+		//lint:ignore SA1019 the encoders of the standard library panic where a coordinate is missing
 		if pub == nil || pub.Curve == nil || pub.X == nil || pub.Y == nil {
 			return "", errors.New("no ECDSA key at all")
 		}

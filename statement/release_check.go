@@ -143,7 +143,7 @@ func (a *Artifact) check() error {
 	switch {
 	case a.Name == "." || a.Name == ".." || len(a.Name) > maxFileName ||
 		!isFileText(a.Name) || slices.ContainsFunc([]byte(a.Name), isSlash):
-		return fmt.Errorf("name: %.80q, want a file name of 1 to %d bytes: printable, no slash or backslash, not . or ..", a.Name, maxFileName)
+		return fmt.Errorf("name: %.80q, want a file name of 1 to %d bytes: not . or .., printable, no slash or backslash", a.Name, maxFileName)
 	case a.Size < 0 || a.Size > maxInteger:
 		return fmt.Errorf("size: %d, want 0 or more", a.Size)
 	case a.SHA256.IsZero():
