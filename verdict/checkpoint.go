@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -17,9 +16,9 @@ type seen struct {
 	missing  []string         // witnesses without one
 	invalid  []string         // witnesses whose line does not verify
 	quorum   bool
-	asOf     time.Time // newest time that the quorum vouches for; zero: none
-	tooLate  []string  // witnesses whose time lies after now and Skew
-	signedAt time.Time // by a log key that signs a time
+	asOf     time.Time   // newest time that the quorum vouches for; zero: none
+	tooLate  []string    // witnesses whose time lies after now and Skew
+	signedAt []time.Time // by keys of that log which sign a time
 }
 
 // see checks a checkpoint once: the way to [tlog.Policy.Check] and, where that
@@ -33,41 +32,36 @@ func see(p *Policy, c *tlog.SignedCheckpoint, now time.Time) *seen {
 		s.examine(p, c, err)
 	}
 	if s.logErr == nil {
-		s.signedAt, s.logErr = logTime(s.log, c)
+		s.signedAt = logTimes(p, c)
 	}
 	s.date(p, now)
 	return s
 }
 
-// logTime returns the time that a log's own signature bears. ML-DSA-44
-// signatures do not cover extension lines (tlog-checkpoint, "signatures"), so a
-// checkpoint that has some is not what the log signed.
-func logTime(log tlog.Verifier, c *tlog.SignedCheckpoint) (time.Time, error) {
-	if log.Type() == tlog.Ed25519 {
-		return time.Time{}, nil
-	}
-	if len(c.Extensions) > 0 {
-		return time.Time{}, fmt.Errorf("the checkpoint has extension lines, which this log's key does not sign")
-	}
-	return log.Verify(c)
-}
-
-// examine finds out why the policy refused c.
-func (s *seen) examine(p *Policy, c *tlog.SignedCheckpoint, refusal error) {
-	s.logErr = refusal
+// logTimes returns the times that the log's own signatures bear. It has several
+// keys where one of them is plain, and says nothing about time with that.
+func logTimes(p *Policy, c *tlog.SignedCheckpoint) []time.Time {
+	var times []time.Time
 	for _, l := range p.Log.Logs {
-		if l.Key.Name() != c.Origin {
+		if l.Key.Name() != c.Origin || l.Key.Type() == tlog.Ed25519 {
 			continue
 		}
-		_, err := l.Key.Verify(c)
-		if err != nil && !errors.Is(err, tlog.ErrNotSigned) {
-			s.logErr = refusal
-			break
-		}
-		if err == nil && s.logErr != nil {
-			s.log, s.logErr = l.Key, nil
+		if t, err := l.Key.Verify(c); err == nil {
+			times = append(times, t)
 		}
 	}
+	return times
+}
+
+// examine finds out why the policy refused c. Where the log is not to blame, a
+// requirement about witnesses is; where there is none, the log is not shown.
+func (s *seen) examine(p *Policy, c *tlog.SignedCheckpoint, refusal error) {
+	s.logErr = refusal
+	log, ok := signedBy(p, c)
+	if !ok {
+		return // anybody can write one more checkpoint: its witnesses are not worth the work
+	}
+	s.log = log
 	has := make(map[string]bool)
 	for _, w := range p.Log.Witnesses {
 		t, err := w.Key.Verify(c)
@@ -82,10 +76,27 @@ func (s *seen) examine(p *Policy, c *tlog.SignedCheckpoint, refusal error) {
 		}
 	}
 	s.quorum = quorumMet(&p.Log, has) && len(s.invalid) == 0
-	if s.quorum && s.logErr == nil {
-		// Check is what decides; the rest of this function only explains.
-		s.logErr = refusal
+	if p.Log.Quorum != noQuorum && !s.quorum {
+		s.logErr = nil // "witnessed" is not met, and says so
 	}
+}
+
+// signedBy returns the first key of the log that signed c, if one did and none
+// of them has a bad signature on it.
+func signedBy(p *Policy, c *tlog.SignedCheckpoint) (log tlog.Verifier, ok bool) {
+	for _, l := range p.Log.Logs {
+		if l.Key.Name() != c.Origin {
+			continue
+		}
+		_, err := l.Key.Verify(c)
+		if err != nil && !errors.Is(err, tlog.ErrNotSigned) {
+			return tlog.Verifier{}, false
+		}
+		if err == nil && !ok {
+			log, ok = l.Key, true
+		}
+	}
+	return log, ok
 }
 
 // date finds the newest time at or after which cosignatures alone meet the
@@ -109,11 +120,13 @@ func (s *seen) date(p *Policy, now time.Time) {
 		if len(times) > 0 {
 			s.asOf = times[0].Time
 		}
-		switch {
-		case s.signedAt.After(latest):
-			s.tooLate = append(s.tooLate, s.log.Name())
-		case s.signedAt.After(s.asOf):
-			s.asOf = s.signedAt
+		for _, t := range s.signedAt {
+			switch {
+			case t.After(latest):
+				s.tooLate = append(s.tooLate, s.log.Name())
+			case t.After(s.asOf):
+				s.asOf = t
+			}
 		}
 		return
 	}
