@@ -122,6 +122,9 @@ func parseCheckpointText(text []byte) (Checkpoint, error) {
 		if line == "" {
 			return c, r.refuse("empty extension line")
 		}
+		if len(c.Extensions) == MaxExtensions {
+			return c, r.refuse("more than %d extension lines", MaxExtensions)
+		}
 		c.Extensions = append(c.Extensions, line)
 	}
 	return c, nil

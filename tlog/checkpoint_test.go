@@ -24,6 +24,7 @@ func TestCheckpointAccepted(t *testing.T) {
 		"a\n1\n" + root0 + "\n \n\u2014 a AAAAAQI=\n\n" + sigA, // extension lines are opaque
 		"a\n1\n" + root0 + "\n\n" + sigA + sigA,
 		"a\n1\n" + root0 + "\n\n" + strings.Repeat(sigA, MaxSignatures),
+		"a\n1\n" + root0 + "\n" + strings.Repeat("x\n", MaxExtensions) + "\n" + sigA,
 	} {
 		c, err := ParseCheckpoint([]byte(text))
 		if err != nil {
@@ -48,6 +49,7 @@ func TestCheckpointRefused(t *testing.T) {
 		{"a\n1\n" + root0 + "\n\n" + sigA + "x\n", "line 6: signature: want a line that begins"},
 		{"a\n1\n" + root0 + "\n\n" + sigA + "\n" + sigA, "line 4: empty extension line"},
 		{"a\n1\n" + root0 + "\n\n" + strings.Repeat(sigA, MaxSignatures+1), "line 69: more than 64 signatures"},
+		{"a\n1\n" + root0 + "\n" + strings.Repeat("x\n", MaxExtensions+1) + "\n" + sigA, "line 68: more than 64 extension lines"},
 		{"\n1\n" + root0 + "\n\n" + sigA, "line 1: empty origin"},
 		{"a\n\n" + root0 + "\n\n" + sigA, "line 2: tree size: no digits"},
 		{"a\n01\n" + root0 + "\n\n" + sigA, "leading zero"},

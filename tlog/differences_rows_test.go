@@ -77,6 +77,8 @@ var checkpointSection = section{
 			func(t *testing.T) string { return logSigned(t, strings.Replace(sample, sampleRoot, "AAAA", 1)) }},
 		{"checkpoint-empty-line", "an empty extension line", "…␊␊x␊␊— …", "tlog-checkpoint, Note text: \"Extension lines, if any, MUST be non-empty\"", onlyF,
 			func(t *testing.T) string { return logSigned(t, sample+"\nx\n") }},
+		{"checkpoint-extensions", "more than 64 extension lines", "65 × x", "Limit", others,
+			func(t *testing.T) string { return logSigned(t, sample+strings.Repeat("x\n", MaxExtensions+1)) }},
 	},
 }
 

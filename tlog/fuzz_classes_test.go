@@ -26,6 +26,7 @@ var checkpointClasses = slices.Concat(noteClasses, []class{
 	{"root hash: not canonical base64", "checkpoint-base64"},
 	{"want the 32 of a SHA-256", "checkpoint-root"},
 	{"empty extension line", "checkpoint-empty-line"},
+	{"more than 64 extension lines", "checkpoint-extensions"},
 })
 
 var keyClasses = []class{

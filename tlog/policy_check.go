@@ -69,12 +69,13 @@ func (p *Policy) check(c *SignedCheckpoint) (Result, error) {
 	}
 	var res Result
 	var err error
-	if res.Log, err = p.checkLogs(c); err != nil {
+	text := c.Text()
+	if res.Log, err = p.checkLogs(c, text); err != nil {
 		return Result{}, err
 	}
 	witnessed := map[string]bool{QuorumNone: true}
 	for _, w := range p.Witnesses {
-		at, err := w.Key.Verify(c)
+		at, err := w.Key.verifyValid(c, text)
 		switch {
 		case errors.Is(err, ErrNotSigned):
 			res.Missing = append(res.Missing, w.Name)
@@ -95,8 +96,9 @@ func (p *Policy) check(c *SignedCheckpoint) (Result, error) {
 }
 
 // checkLogs returns the first log key of c's origin that has signed c. The
-// signatures of all log keys are verified, those of other origins too.
-func (p *Policy) checkLogs(c *SignedCheckpoint) (Verifier, error) {
+// signatures of all log keys are verified, those of other origins too. The text
+// is that of c.
+func (p *Policy) checkLogs(c *SignedCheckpoint, text []byte) (Verifier, error) {
 	var signed Verifier
 	var asked, known []string
 	for _, l := range p.Logs {
@@ -105,7 +107,7 @@ func (p *Policy) checkLogs(c *SignedCheckpoint) (Verifier, error) {
 		if key.Name() == c.Origin {
 			asked = append(asked, fmt.Sprintf("%s+%08x", key.Name(), key.KeyID()))
 		}
-		_, err := key.Verify(c)
+		_, err := key.verifyValid(c, text)
 		switch {
 		case errors.Is(err, ErrNotSigned):
 		case err != nil:

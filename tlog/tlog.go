@@ -31,6 +31,7 @@ type Hash = xtlog.Hash
 const (
 	MaxCheckpoint  = 512 << 10 // bytes of a signed note
 	MaxSignatures  = 64        // signature lines in a note
+	MaxExtensions  = 64        // extension lines in a checkpoint
 	MaxSize        = 1 << 62   // entries of a tree; golang.org/x/mod/sumdb/tlog does not end above it
 	MaxPath        = 63        // hashes in an inclusion or consistency proof
 	MaxExtra       = 64 << 10  // bytes of a proof's extra data
