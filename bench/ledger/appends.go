@@ -31,7 +31,8 @@ func (b *bench) appends(ctx context.Context) error {
 		ours, theirs = append(ours, o), append(theirs, t)
 	}
 	t, o := middle(theirs), middle(ours)
-	fmt.Printf("  median:  tessera %v  vitrine %v  ratio %.2f\n", t, o, o.rate/t.rate)
+	fmt.Printf("  median:  tessera %v  vitrine %v  ratio %.2f (target: 1.00)\n", t, o, o.rate/t.rate)
+	b.target(o.rate >= t.rate, "fewer appends a second than Tessera's server")
 	return nil
 }
 

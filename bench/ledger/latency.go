@@ -16,6 +16,8 @@ import (
 const (
 	perSecond = 200
 	pollEvery = 5 * time.Millisecond
+
+	maxPublish = 300 * time.Millisecond // target of the 99th percentile
 )
 
 // latency adds entries at a fixed rate, whatever the answers take, and measures
@@ -35,6 +37,8 @@ func (b *bench) latency(ctx context.Context) error {
 		t, o := quantile(theirs, q), quantile(ours, q)
 		fmt.Printf("  p%-4.4g tessera %6d ms  vitrine %6d ms  ratio %.2f\n", q*100, t.Milliseconds(), o.Milliseconds(), float64(o)/float64(t))
 	}
+	b.target(quantile(ours, 0.99) <= maxPublish, "append → published p99 above 300 ms")
+	fmt.Printf("  (target: p99 at most %d ms)\n", maxPublish.Milliseconds())
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -24,9 +25,10 @@ var (
 	dir      = flag.String("dir", "", "where to keep the logs that are measured (default: a temporary directory)")
 	rounds   = flag.Int("rounds", 3, "how often each log is loaded, alternating")
 	length   = flag.Duration("length", 10*time.Second, "of each measurement, after warming up")
-	writers  = flag.Int("writers", 1024, "of the load generator")
+	writers  = flag.Int("writers", 4096, "of the load generator")
 	leafSize = flag.Int("leaf", 500, "least bytes of a leaf")
 	dup      = flag.Float64("dup", 0.1, "chance that a leaf was there before")
+	check    = flag.Bool("check", false, "exit 1 where a target is missed")
 	only     = flag.String("only", "", "measure only this: appends, latency or proofs")
 )
 
@@ -68,6 +70,9 @@ func measure(ctx context.Context) (err error) {
 		if err := m.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
+	}
+	if *check && len(b.missed) > 0 {
+		return fmt.Errorf("missed: %s", strings.Join(b.missed, "; "))
 	}
 	return nil
 }

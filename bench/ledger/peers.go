@@ -32,6 +32,14 @@ type bench struct {
 	vkey    string
 	skey    string // file of the conformance server's key
 	theirs  string // its verifier key
+	missed  []string
+}
+
+// target notes a miss.
+func (b *bench) target(met bool, what string) {
+	if !met {
+		b.missed = append(b.missed, what)
+	}
 }
 
 func (b *bench) prepare(ctx context.Context) (err error) {

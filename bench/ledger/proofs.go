@@ -57,7 +57,8 @@ func (b *bench) proofs(ctx context.Context) (err error) {
 	}
 	same := func(f float64) float64 { return f }
 	o, t := median(os, same), median(ts, same)
-	fmt.Printf("  median: tessera/client cold %6.0f/s  vitrine /proof %6.0f/s  ratio %.2f\n", t, o, o/t)
+	fmt.Printf("  median: tessera/client cold %6.0f/s  vitrine /proof %6.0f/s  ratio %.2f (target: 3.00)\n", t, o, o/t)
+	b.target(o >= 3*t, "fewer than 3 times the proofs of a cold client")
 	return nil
 }
 

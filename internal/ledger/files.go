@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -164,13 +164,23 @@ func (f files) syncDir() error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// stray matches the names of files that Tessera leaves behind when it is
-// killed while it writes: the name that the file was to have, and a number.
+// isStray reports names of files that Tessera leaves behind when it is killed
+// while it writes: the name that the file was to have, and a number.
 //
 // BUG(ledger): in a directory of partial tiles a name of up to three digits
 // may be a stray as well. It is one in ten million, and harmless, because
 // partial tiles are only read at widths that were written whole.
-var stray = regexp.MustCompile(`^(checkpoint[0-9]+|treeState[0-9]+|version[0-9]+|gcState[0-9]+|[0-9]{4,})$`)
+func isStray(name string) bool {
+	word := strings.TrimRight(name, "0123456789")
+	digits := len(name) - len(word)
+	switch word {
+	case "checkpoint", "treeState", "version", "gcState":
+		return digits > 0
+	case "":
+		return digits > 3 // a tile has 3 digits, a partial one up to 3
+	}
+	return false
+}
 
 // removeStrays removes what a killed process left on the right edge of the log.
 func (f files) removeStrays() {
@@ -192,7 +202,7 @@ func (f files) removeStrays() {
 			continue // there is no such directory yet
 		}
 		for _, e := range list {
-			if e.Type().IsRegular() && stray.MatchString(e.Name()) {
+			if e.Type().IsRegular() && isStray(e.Name()) {
 				_ = os.Remove(filepath.Join(d, e.Name())) // tried again next time
 			}
 		}
