@@ -1,0 +1,236 @@
+package witness
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"vitrine.example/internal/store"
+	"vitrine.example/tlog"
+)
+
+// keptViews is how many of the last checkpoints of a log are kept, to recognise
+// another history among smaller checkpoints that come late.
+const keptViews = 1024
+
+// addCheckpoint serves the call of that name (tlog-witness, section
+// "add-checkpoint"), in the order of its text, and returns signature lines.
+func (w *Witness) addCheckpoint(ctx context.Context, body []byte) ([]byte, error) {
+	q, err := tlog.ParseAddCheckpoint(body)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	leave, err := w.gate.enterLog(OriginHash(q.Checkpoint.Origin))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	r, err := w.lookup(ctx, q.Checkpoint.Origin)
+	if err != nil {
+		return nil, err
+	}
+	c, err := w.signedByLog(r, q.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	// The log has signed this: whatever is wrong from here on may be its fault.
+	if err := checkGrowth(r, q, c); err != nil {
+		w.judge(ctx, r, c, err)
+		return nil, err
+	}
+	if err := held(r); err != nil {
+		return nil, err
+	}
+	if err := w.rates.take(r, c.Size > r.size, w.o.Now()); err != nil {
+		return nil, err
+	}
+	sigs, err := w.cosign(c.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.advance(ctx, r, c, sigs); err != nil {
+		return nil, err
+	}
+	var out []byte
+	for _, s := range sigs {
+		out = append(out, s.Marshal()...)
+	}
+	return out, nil
+}
+
+// lookup finds a log: "If the checkpoint origin is unknown, the witness MUST
+// respond with a 404".
+func (w *Witness) lookup(ctx context.Context, origin string) (r *row, err error) {
+	err = w.view(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		r, err = readRow(ctx, tx, OriginHash(origin))
+		return err
+	})
+	if errors.Is(err, ErrUnknown) {
+		return nil, refuse(http.StatusNotFound, "this witness does not know a log of that origin")
+	}
+	return r, err
+}
+
+// signedByLog checks the log's signatures and returns the checkpoint with these
+// alone. "It MUST ignore signatures from unknown keys"; 403 "if either no
+// signature from a trusted key for the origin is present, or a signature line's
+// key name and ID match a trusted key but the signature itself fails to verify".
+func (w *Witness) signedByLog(r *row, c *tlog.SignedCheckpoint) (*tlog.SignedCheckpoint, error) {
+	keys, err := w.keys.parse(r.vkeys)
+	if err != nil {
+		return nil, err
+	}
+	return verifiedBy(keys, c)
+}
+
+func verifiedBy(keys []tlog.Verifier, c *tlog.SignedCheckpoint) (*tlog.SignedCheckpoint, error) {
+	out := &tlog.SignedCheckpoint{Checkpoint: c.Checkpoint}
+	for _, k := range keys {
+		switch _, err := k.Verify(c); {
+		case errors.Is(err, tlog.ErrNotSigned):
+			continue
+		case err != nil:
+			return nil, refuse(http.StatusForbidden, "%v", err)
+		}
+		for _, s := range c.Signatures {
+			if s.Name == k.Name() && s.KeyID == k.KeyID() {
+				out.Signatures = append(out.Signatures, s)
+			}
+		}
+	}
+	if len(out.Signatures) == 0 {
+		return nil, refuse(http.StatusForbidden, "no signature of a key that is trusted here for that origin")
+	}
+	return out, nil
+}
+
+// checkGrowth checks sizes and proof against what was cosigned last.
+func checkGrowth(r *row, q *tlog.AddCheckpoint, c *tlog.SignedCheckpoint) error {
+	switch {
+	case q.Old > c.Size:
+		return refuse(http.StatusBadRequest, "the old size %d is above the size %d of the checkpoint", q.Old, c.Size)
+	case q.Old != r.size:
+		return conflict(r.size)
+	case c.Size == 0 && c.Root != tlog.EmptyRoot():
+		return refuse(http.StatusUnprocessableEntity, "a checkpoint of size 0 with another root hash than that of the empty tree")
+	}
+	if err := tlog.VerifyConsistency(q.Old, c.Size, r.root, c.Root, q.Proof); err != nil {
+		return refuse(http.StatusUnprocessableEntity, "%v", err)
+	}
+	return nil
+}
+
+// held refuses logs that an operator has to look at. The specification has no
+// answer for it; 503 says that neither the request nor the log is unknown or
+// malformed.
+func held(r *row) error {
+	switch {
+	case r.forked:
+		return refuse(http.StatusServiceUnavailable,
+			"this log has signed two histories: it is not cosigned until the operator of the witness has accepted that")
+	case r.paused:
+		return refuse(http.StatusServiceUnavailable, "the operator of the witness has paused this log")
+	}
+	return nil
+}
+
+// cosign signs with all keys that can. Nothing of it may leave before advance
+// has returned.
+func (w *Witness) cosign(c tlog.Checkpoint) ([]tlog.Signature, error) {
+	var sigs []tlog.Signature
+	for _, s := range w.o.Signers {
+		if s.Verifier().Type() == tlog.MLDSA44Cosignature && len(c.Extensions) > 0 {
+			continue // it would not cover the extension lines
+		}
+		sig, err := s.SignCheckpoint(c)
+		if err != nil {
+			w.o.Log.Error("cosigning", "origin", c.Origin, "size", c.Size, "err", err)
+			return nil, later(http.StatusServiceUnavailable, time.Minute, "the witness cannot sign at present")
+		}
+		// "The timestamp MUST NOT be zero."
+		if len(sig.Bytes) < 8 || binary.BigEndian.Uint64(sig.Bytes) == 0 {
+			return nil, fmt.Errorf("cosigning with %s: the signer has no clock", s.Verifier())
+		}
+		sigs = append(sigs, sig)
+	}
+	if len(sigs) == 0 {
+		return nil, refuse(http.StatusUnprocessableEntity, "this witness has no key that covers extension lines")
+	}
+	return sigs, nil
+}
+
+// advance makes c the latest cosigned checkpoint, if r still is: in one
+// transaction, and durably. "Checking the old size against the latest checkpoint
+// and persisting the new checkpoint must be performed atomically."
+func (w *Witness) advance(ctx context.Context, r *row, c *tlog.SignedCheckpoint, sigs []tlog.Signature) error {
+	cosigned := &tlog.SignedCheckpoint{Checkpoint: c.Checkpoint}
+	cosigned.Signatures = append(append(cosigned.Signatures, c.Signatures...), sigs...)
+	text, now := cosigned.Marshal(), w.now()
+	grows := c.Size != r.size
+	var outcome error
+	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		outcome = nil
+		if grows {
+			forked, err := w.judgeSuspects(ctx, tx, r, c, now)
+			if err != nil || forked {
+				outcome = held(&row{forked: true})
+				return err
+			}
+		}
+		add := int64(0)
+		if grows {
+			add = 1
+		}
+		res, err := tx.ExecContext(ctx, `UPDATE witness_log
+			SET size = $2, root = $3, checkpoint = $4, cosigned_at = $5, grown = grown + $6
+			WHERE origin_hash = $1 AND size = $7 AND root = $8 AND vkeys = $9 AND grown = $10 AND NOT paused AND NOT forked`,
+			r.hash[:], c.Size, c.Root[:], text, now, add, r.size, r.root[:], r.vkeys, r.grown)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			outcome, err = overtaken(ctx, tx, r)
+			return err
+		}
+		if !grows {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO witness_view (origin_hash, slot, size, root, checkpoint)
+			VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (origin_hash, slot) DO UPDATE SET size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint`,
+			r.hash[:], r.grown%keptViews, c.Size, c.Root[:], c.Marshal())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if outcome == nil {
+		w.metrics.last.Set(float64(now) / 1e6)
+		if grows {
+			w.metrics.growth.Inc()
+		}
+	}
+	return outcome
+}
+
+// overtaken says why the row is no longer as it was read.
+func overtaken(ctx context.Context, tx *store.Tx, was *row) (answer, err error) {
+	r, err := readRow(ctx, tx, was.hash)
+	if err != nil {
+		return nil, err
+	}
+	if err := held(r); err != nil {
+		return err, nil
+	}
+	if r.size != was.size {
+		return conflict(r.size), nil
+	}
+	return later(http.StatusServiceUnavailable, time.Second, "the log was changed meanwhile"), nil
+}
