@@ -60,6 +60,9 @@ type Node struct {
 	held       contentCount
 
 	control  *controlServer
+	remaking sync.Mutex    // of the database from the log
+	lost     atomic.Bool   // the database was lost, and is not made again yet
+	mended   chan struct{} // closed when that was tried
 	stopping atomic.Bool
 	stop     context.CancelFunc // of what runs in the background
 	work     sync.WaitGroup
@@ -105,7 +108,7 @@ func open(ctx context.Context, dir string, log *slog.Logger) (n *Node, err error
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("opening the node: %w", err)
 	}
-	n = &Node{dir: dir, cfg: cfg, log: log}
+	n = &Node{dir: dir, cfg: cfg, log: log, mended: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := n.openParts(ctx); err != nil {
@@ -139,6 +142,11 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 	if err := os.MkdirAll(filepath.Join(n.dir, runDir), privateMode); err != nil {
 		return err
 	}
+	bereft, err := n.bereft(ctx)
+	if err != nil {
+		return err
+	}
+	n.lost.Store(bereft)
 	if n.metrics, err = n.newMetrics(); err != nil {
 		return err
 	}
@@ -165,6 +173,7 @@ func (n *Node) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.work.Go(func() { n.projection.Run(ctx) })
+	n.work.Go(func() { n.mend(ctx) })
 	n.work.Go(func() { n.resume(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)

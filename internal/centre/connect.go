@@ -123,7 +123,12 @@ func (h *Handle) local() *Node {
 
 // call asks the process that holds the node.
 func (h *Handle) call(ctx context.Context, method, path string, body []byte, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	return h.callWithin(ctx, controlTimeout, method, path, body, v)
+}
+
+// callWithin is call for what may take longer.
+func (h *Handle) callWithin(ctx context.Context, d time.Duration, method, path string, body []byte, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, bytes.NewReader(body))
 	if err != nil {

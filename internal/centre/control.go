@@ -28,6 +28,7 @@ import (
 //	GET  /status         Status
 //	GET  /now            the node's time, or why it gives none
 //	GET  /proof/{index}  a tlog-proof
+//	POST /rebuild        makes the database again; Rebuilt
 //	GET  /metrics        for Prometheus
 //
 // Errors have a code that the other side turns into the error it stands for.
@@ -130,6 +131,14 @@ func (n *Node) controlHandler() http.Handler {
 		}
 		p, err := n.ledger.Proof(r.Context(), index)
 		reply(w, p, err)
+	})
+	mux.HandleFunc("POST /rebuild", func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rebuildTimeout)); err != nil {
+			reply(w, nil, err)
+			return
+		}
+		out, err := n.rebuild(r.Context(), nil)
+		reply(w, out, err)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	return mux

@@ -41,6 +41,9 @@ func (n *Node) unready(ctx context.Context) []string {
 	} else if err != nil {
 		add("the clock cannot be trusted: nothing is signed", err)
 	}
+	if n.lost.Load() {
+		add("the database was lost and is made again from the log", nil)
+	}
 	if s, err := n.ledger.Status(ctx); err != nil {
 		add("the log does not answer", err)
 	} else if s.Refusal != "" {

@@ -49,6 +49,9 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	if _, err := n.clock.Now(); err != nil {
 		return release.Receipt{}, err
 	}
+	if err := n.whole(ctx); err != nil {
+		return release.Receipt{}, err
+	}
 	env, k, err := n.admit(envelope)
 	if err != nil {
 		return release.Receipt{}, err

@@ -22,6 +22,22 @@ var disposable = []string{
 	`DELETE FROM projected_state`,
 }
 
+// Empty reports whether nothing was ever submitted or projected here. Where the
+// log has entries, the database is a new one.
+func (p *Projection) Empty(ctx context.Context) (empty bool, err error) {
+	err = p.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var n int64
+		err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM projected_state)
+			+ (SELECT COUNT(*) FROM (SELECT 1 FROM submission LIMIT 1) AS one)`).Scan(&n)
+		empty = n == 0
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking whether the database knows the log: %w", err)
+	}
+	return empty, nil
+}
+
 // Rebuild empties the tables; Run or Step then fills them again from the log.
 func (p *Projection) Rebuild(ctx context.Context) error {
 	p.step.Lock()

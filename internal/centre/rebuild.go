@@ -1,0 +1,194 @@
+package centre
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/projection"
+	"vitrine.example/internal/release"
+	"vitrine.example/internal/store"
+	"vitrine.example/statement"
+)
+
+// rebuildMark lies in a node's directory while its database is made again, so
+// that a process that ends before the end is followed by one that begins anew.
+const rebuildMark = runDir + "/rebuilding"
+
+// Bounds of rebuilding.
+const (
+	rebuildTimeout = 4 * time.Hour
+	rebuildPoll    = 100 * time.Millisecond
+)
+
+// Rebuilt tells what the database holds after [Handle.Rebuild].
+type Rebuilt struct {
+	Entries    int64 `json:"entries"`    // of the log, all of them looked at
+	Statements int64 `json:"statements"` // known and checked
+	Releases   int64 `json:"releases"`
+}
+
+// Rebuild makes what the database holds of the log again, from the log and the
+// content store: the tables of the pages, which statement stands behind which
+// entry, and which release has which name. Running it again does no harm. progress, where not nil, is told how far the
+// pages are, but not while another process serves the node.
+func (h *Handle) Rebuild(ctx context.Context, progress func(done, total int64)) (r *Rebuilt, err error) {
+	err = h.ask(ctx,
+		func(n *Node) error { r, err = n.rebuild(ctx, progress); return err },
+		func() error {
+			r = &Rebuilt{}
+			return h.callWithin(ctx, rebuildTimeout, http.MethodPost, "/rebuild", nil, r)
+		})
+	return r, err
+}
+
+// rebuild is Rebuild in the process that holds the node.
+func (n *Node) rebuild(ctx context.Context, progress func(done, total int64)) (*Rebuilt, error) {
+	n.remaking.Lock()
+	defer n.remaking.Unlock()
+	r, err := n.remake(ctx, progress)
+	if err != nil {
+		return nil, fmt.Errorf("rebuilding the database from the log: %w", err)
+	}
+	n.lost.Store(false)
+	n.log.Info("rebuilt the database from the log", "entries", r.Entries, "statements", r.Statements, "releases", r.Releases)
+	return r, nil
+}
+
+func (n *Node) remake(ctx context.Context, progress func(done, total int64)) (*Rebuilt, error) {
+	mark := filepath.Join(n.dir, rebuildMark)
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return nil, err
+	}
+	if err := syncDirs(filepath.Dir(mark)); err != nil {
+		return nil, err
+	}
+	if _, err := n.projection.Recover(ctx, n.keys.own()); err != nil {
+		return nil, err
+	}
+	if err := n.projection.Rebuild(ctx); err != nil {
+		return nil, err
+	}
+	size, err := n.follow(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.claimAgain(ctx); err != nil {
+		return nil, err
+	}
+	counts, err := n.projection.Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Rebuilt{Entries: size, Statements: counts.Statements, Releases: counts.Releases}, os.Remove(mark)
+}
+
+// follow waits until the pages show everything, and returns how much that is.
+func (n *Node) follow(ctx context.Context, progress func(done, total int64)) (int64, error) {
+	for {
+		next, published, err := n.projection.Lag(ctx)
+		if progress != nil {
+			progress(next, published)
+		}
+		if err != nil || next >= published {
+			return published, err
+		}
+		if err := pause(ctx, rebuildPoll); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// claimAgain gives every release of the log its name, the first one first.
+func (n *Node) claimAgain(ctx context.Context) error {
+	all, err := n.releases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(all) {
+		raw, _, err := n.content.ReadAll(ctx, d, statement.MaxSize)
+		if err != nil {
+			return err
+		}
+		env, err := statement.Parse(raw)
+		if err != nil {
+			return fmt.Errorf("statement %s: %w", d, err)
+		}
+		err = n.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return release.Admit(ctx, tx, env) })
+		if errors.Is(err, release.ErrConflict) {
+			n.log.Warn("a release of the log has no name of its own", "sha256", d, "err", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releases returns the statements of all releases, the newest first.
+func (n *Node) releases(ctx context.Context) (all []digest.Digest, err error) {
+	for f := (projection.Filter{}); ; {
+		page, err := n.projection.Releases(ctx, f)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		for _, r := range page {
+			all = append(all, r.Statement)
+		}
+		if f.Before = page[len(page)-1].Index; f.Before == 0 {
+			return all, nil
+		}
+	}
+}
+
+// bereft reports whether the database was lost, or a rebuild did not end: the
+// log has entries that the database has never heard of.
+func (n *Node) bereft(ctx context.Context) (bool, error) {
+	if _, err := os.Stat(filepath.Join(n.dir, rebuildMark)); err == nil {
+		return true, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	s, err := n.ledger.Status(ctx)
+	if err != nil || s.Published == 0 {
+		return false, err
+	}
+	return n.projection.Empty(ctx)
+}
+
+// mend makes the database again where it was lost.
+func (n *Node) mend(ctx context.Context) {
+	defer close(n.mended)
+	if !n.lost.Load() {
+		return
+	}
+	n.log.Warn("the database does not know the log; it is made again")
+	if _, err := n.rebuild(ctx, nil); err != nil && ctx.Err() == nil {
+		n.log.Error("nothing is logged until this is mended", "err", err)
+	}
+}
+
+// errLost keeps a node from releasing what it has released already.
+var errLost = errors.New("the database was lost and could not be made again: look into the node's journal, then run `vitrine projection rebuild`")
+
+// whole waits until the database knows what was released.
+func (n *Node) whole(ctx context.Context) error {
+	if !n.lost.Load() {
+		return nil
+	}
+	select {
+	case <-n.mended:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the database to be made again: %w", ctx.Err())
+	}
+	if n.lost.Load() {
+		return errLost
+	}
+	return nil
+}
