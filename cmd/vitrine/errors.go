@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -83,13 +84,14 @@ func (c *console) exit(err error) int {
 	return code
 }
 
-// oneLine keeps what others wrote from drawing on a terminal or faking a line.
+// oneLine keeps what others wrote from drawing on a terminal, faking a line, or
+// reading otherwise than it is written.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+		case !unicode.IsPrint(r):
 			return '�'
 		}
 		return r

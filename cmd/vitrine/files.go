@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"vitrine.example/key"
 )
@@ -30,6 +31,8 @@ func readFile(what, path string, max int64) ([]byte, error) {
 
 // openRegular opens a file and refuses directories, pipes and devices.
 func openRegular(what, path string) (*os.File, error) {
+	// Before opening, which has effects of its own on a device; and after it, as
+	// the name may lead elsewhere by then. A pipe is not waited for.
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", what, err)
@@ -37,9 +40,16 @@ func openRegular(what, path string) (*os.File, error) {
 	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("reading %s %s: not a regular file", what, path)
 	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	if st, err = f.Stat(); err == nil && !st.Mode().IsRegular() {
+		err = errors.New("not a regular file any more")
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("reading %s %s: %w", what, path, err)
 	}
 	return f, nil
 }

@@ -67,6 +67,10 @@ func TestOneLineKeepsATerminalSafe(t *testing.T) {
 		"a\x1b[31mred":     "a�[31mred",
 		"a\u202egnp.exe":   "a�gnp.exe",
 		"a\u009b31m":       "a�31m",
+		"a\u200eb\u2028c":  "a�b�c",
+		"a\u00a0b\ufeff":   "a�b�",
+		"é 世界 🔒":           "é 世界 🔒",
+		"\xff":             "�",
 		"  ends  ":         "ends",
 	} {
 		if got := oneLine(in); got != want {

@@ -69,6 +69,13 @@ func moment(at string) (time.Time, error) {
 func (c *console) verify(file, bundle, policy string, now time.Time) error {
 	// What is small and often wrong comes first: nobody waits for the hash of
 	// a large file to learn that there is no policy.
+	found := policy == ""
+	if found {
+		var err error
+		if policy, err = findPolicy(); err != nil {
+			return err
+		}
+	}
 	p, err := readPolicy(policy)
 	if err != nil {
 		return err
@@ -80,6 +87,10 @@ func (c *console) verify(file, bundle, policy string, now time.Time) error {
 	d, n, err := c.hashFile(file)
 	if err != nil {
 		return err
+	}
+	if found {
+		// It may have come with the file, which then would vouch for itself.
+		c.say("decided by %s", oneLine(policy))
 	}
 	v := verdict.Evaluate(p, verdict.Input{File: file, Size: n, Digest: d, Bundle: b, Now: now})
 	if err := c.showVerdict(v); err != nil {
@@ -93,16 +104,17 @@ func (c *console) verify(file, bundle, policy string, now time.Time) error {
 
 // showVerdict prints a verdict; its JSON is the one of docs/spec/verdict.md.
 func (c *console) showVerdict(v *verdict.Verdict) error {
-	if !c.json {
-		c.printf("%s", v)
-		return nil
+	text := []byte(v.String())
+	if c.json {
+		var err error
+		if text, err = v.JSON(); err != nil {
+			return fmt.Errorf("writing the verdict: %w", err)
+		}
 	}
-	b, err := v.JSON()
-	if err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
+	if _, err := c.out.Write(text); err != nil {
+		return fmt.Errorf("writing the verdict: %w", err)
 	}
-	_, err = c.out.Write(b)
-	return err
+	return nil
 }
 
 // refusal is the error line of a verdict that refuses; the hint is the remedy
