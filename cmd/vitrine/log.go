@@ -10,7 +10,8 @@ import (
 )
 
 func newLog(c *console) *cobra.Command {
-	return group("log", "look into a node's log", newLogCheck(c), newLogProof(c), newLogStatus(c))
+	return group("log", "look into a node's log", `  vitrine log check node`,
+		newLogCheck(c), newLogProof(c), newLogStatus(c))
 }
 
 func newLogCheck(c *console) *cobra.Command {
@@ -33,6 +34,7 @@ be served meanwhile. Exits 1 where a fault is found.`,
 				c.row("origin", r.Origin)
 				c.row("entries", fmt.Sprint(r.Size))
 				c.row("root", r.Root)
+				c.row("faults", faults(len(r.Faults)))
 				for _, f := range r.Faults {
 					c.row("FAULT", oneLine(f))
 				}
@@ -40,14 +42,20 @@ be served meanwhile. Exits 1 where a fault is found.`,
 				return err
 			}
 			if n := len(r.Faults); n > 0 {
-				return no(fmt.Errorf("the log of %s has %s", args[0], plural(int64(n), "fault", "faults")),
-					"stop the node and keep a copy of the directory before anything else")
+				return no(fmt.Errorf("the log of %s has %s", args[0], plural(int64(n), "fault", "faults")), "%s", centre.MendFaults(r.Faults))
 			}
 			return nil
 		},
 	}
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+func faults(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
 }
 
 func newLogProof(c *console) *cobra.Command {

@@ -15,7 +15,8 @@ import (
 )
 
 func newPolicy(c *console) *cobra.Command {
-	return group("policy", "say what a file must be before it is used", newPolicyInit(c), newPolicyCheck(c))
+	return group("policy", "say what a file must be before it is used", `  vitrine policy check vitrine-policy.toml`,
+		newPolicyInit(c), newPolicyCheck(c))
 }
 
 // policyFlags are the flags of `vitrine policy init`.

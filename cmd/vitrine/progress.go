@@ -19,10 +19,14 @@ var stages = map[string]struct {
 	release.StageSource:    {"taking a snapshot of the source", true},
 	release.StageLog:       {"waiting until the log has published it", false},
 	stageCheck:             {"checking the log's entries", false},
+	stageRebuild:           {"reading the log's entries", false},
 }
 
 // stageCheck is the stage of `vitrine log check`.
 const stageCheck = "check"
+
+// stageRebuild is the stage of `vitrine projection rebuild`.
+const stageRebuild = "rebuild"
 
 // progress shows people how far something is: a bar on a terminal, one line a
 // stage elsewhere.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -17,7 +18,9 @@ import (
 )
 
 func newRelease(c *console) *cobra.Command {
-	return group("release", "publish releases", newPublish(c))
+	return group("release", "publish releases, and see what was published",
+		`  vitrine release publish --product pkg:generic/app@1.0 --artifact app.tar.gz node`,
+		newPublish(c), newReleaseList(c), newReleaseShow(c))
 }
 
 // publishFlags are the flags of `vitrine release publish` that need reading.
@@ -53,7 +56,7 @@ where it was; run again, it returns the first index.`,
 	f.StringVar(&p.Version, "version", "", "`version`, where the package URL has none")
 	f.StringArrayVar(&p.Artifacts, "artifact", nil, "shipped `file`; may be repeated")
 	f.StringVar(&p.Source, "source", "", "`path` of the git repository, directory or tar file it was made from")
-	f.StringVar(&p.Kind, "source-kind", "", "git, directory or archive; default: found out")
+	f.StringVar(&p.Kind, "source-kind", "", "`kind` of the source: git, directory or archive; default: found out")
 	f.StringVar(&p.access, "source-access", "", "`class` of the source: public, circle or room (the default)")
 	f.StringVar(&p.SourceURI, "source-uri", "", "`URI` of where the source is kept")
 	f.StringVar(&p.Notes, "notes", "", "`URL` of the release notes")
@@ -77,6 +80,13 @@ func (p *publishFlags) read(cmd *cobra.Command) error {
 	case "", "git", "directory", "archive":
 	default:
 		return usage(cmd, fmt.Errorf("--source-kind %q: want git, directory or archive", p.Kind))
+	}
+	if p.bundleDir != "" {
+		if st, err := os.Stat(p.bundleDir); err != nil {
+			return fmt.Errorf("--bundle-dir: %w", err)
+		} else if !st.IsDir() {
+			return fmt.Errorf("--bundle-dir %s: not a directory", p.bundleDir)
+		}
 	}
 	if p.previous != "" {
 		d, err := digest.Parse(p.previous)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -41,6 +42,7 @@ A customer verifies file, bundle and policy without any network.`,
 		newServe(c),
 		newStatus(c),
 		newLog(c),
+		newProjection(c),
 		newDoctor(c),
 		newConfig(c),
 		newVersion(c),
@@ -92,7 +94,8 @@ func newHelp() *cobra.Command {
 // needVerb is what a command does that only groups others.
 func needVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usage(cmd, fmt.Errorf("%s needs a command", cmd.CommandPath()))
+		cmd.SetOut(cmd.ErrOrStderr())
+		return errors.Join(cmd.Help(), fmt.Errorf("%s needs a command", cmd.CommandPath()))
 	}
 	err := fmt.Errorf("unknown command %q for %s", args[0], cmd.CommandPath())
 	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
@@ -102,8 +105,8 @@ func needVerb(cmd *cobra.Command, args []string) error {
 }
 
 // group makes a command that only groups others.
-func group(name, short string, sub ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{Use: name, Short: short, RunE: needVerb, Args: cobra.ArbitraryArgs}
+func group(name, short, example string, sub ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: name, Short: short, Example: example, RunE: needVerb, Args: cobra.ArbitraryArgs}
 	g.SuggestionsMinimumDistance = 2
 	g.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	g.AddCommand(sub...)

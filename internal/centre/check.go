@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/store"
@@ -28,6 +29,16 @@ func CheckLog(ctx context.Context, dir string, progress func(done, total int64))
 	}
 	r, err := ledger.Check(ctx, filepath.Join(dir, logDir), v, db, progress)
 	return r, errors.Join(err, db.Close())
+}
+
+// MendFaults says what to do about the faults of a report.
+func MendFaults(faults []string) string {
+	for _, f := range faults {
+		if !strings.HasPrefix(f, "database: ") {
+			return "stop the node, keep a copy of its directory, and restore the log from a backup or a mirror"
+		}
+	}
+	return "the log itself is whole; where its database was lost, make it again with `vitrine projection rebuild`"
 }
 
 // logVerifier returns the public half of the log's key.

@@ -257,7 +257,7 @@ func (e *examination) log(ctx context.Context, db *store.DB) {
 	case err != nil:
 		e.bad("log", remedy, "%v", err)
 	case len(r.Faults) > 0:
-		e.bad("log", remedy, "%d faults, the first: %s", len(r.Faults), r.Faults[0])
+		e.bad("log", MendFaults(r.Faults), "faults: %d, the first: %s", len(r.Faults), r.Faults[0])
 	default:
 		e.ok("log", "%d entries, all checked", r.Size)
 	}

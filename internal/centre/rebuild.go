@@ -53,7 +53,12 @@ func (h *Handle) Rebuild(ctx context.Context, progress func(done, total int64)) 
 func (n *Node) rebuild(ctx context.Context, progress func(done, total int64)) (*Rebuilt, error) {
 	n.remaking.Lock()
 	defer n.remaking.Unlock()
-	r, err := n.remake(ctx, progress)
+	return n.remake(ctx, progress)
+}
+
+// remake is rebuild for whoever holds the mutex.
+func (n *Node) remake(ctx context.Context, progress func(done, total int64)) (*Rebuilt, error) {
+	r, err := n.fill(ctx, progress)
 	if err != nil {
 		return nil, fmt.Errorf("rebuilding the database from the log: %w", err)
 	}
@@ -62,7 +67,7 @@ func (n *Node) rebuild(ctx context.Context, progress func(done, total int64)) (*
 	return r, nil
 }
 
-func (n *Node) remake(ctx context.Context, progress func(done, total int64)) (*Rebuilt, error) {
+func (n *Node) fill(ctx context.Context, progress func(done, total int64)) (*Rebuilt, error) {
 	mark := filepath.Join(n.dir, rebuildMark)
 	if err := os.WriteFile(mark, nil, 0o600); err != nil {
 		return nil, err
@@ -165,11 +170,13 @@ func (n *Node) bereft(ctx context.Context) (bool, error) {
 // mend makes the database again where it was lost.
 func (n *Node) mend(ctx context.Context) {
 	defer close(n.mended)
+	n.remaking.Lock()
+	defer n.remaking.Unlock()
 	if !n.lost.Load() {
-		return
+		return // or somebody was faster
 	}
 	n.log.Warn("the database does not know the log; it is made again")
-	if _, err := n.rebuild(ctx, nil); err != nil && ctx.Err() == nil {
+	if _, err := n.remake(ctx, nil); err != nil && ctx.Err() == nil {
 		n.log.Error("nothing is logged until this is mended", "err", err)
 	}
 }

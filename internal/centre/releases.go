@@ -38,6 +38,9 @@ func (h *Handle) projection(ctx context.Context) (*projection.Projection, error)
 	if n := h.local(); n != nil {
 		wait, cancel := context.WithTimeout(ctx, followPatience)
 		defer cancel()
+		if err := n.whole(wait); err != nil {
+			return nil, err
+		}
 		if _, err := n.follow(wait, nil); err != nil && ctx.Err() == nil && wait.Err() == nil {
 			return nil, err
 		}
