@@ -192,3 +192,12 @@ func each(t *testing.T, f func(t *testing.T, w *witness.Witness, o witness.Optio
 		f(t, newWitness(t, o), o)
 	})
 }
+
+func newKey(t testing.TB) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
