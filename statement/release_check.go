@@ -25,8 +25,8 @@ func (r *Release) Validate(subject []Subject) error {
 	if err := CheckProduct(r.Product); err != nil {
 		return fmt.Errorf("product: %w", err)
 	}
-	if !isVersion(r.Version) {
-		return fmt.Errorf("version: %.80q, want 1 to 128 printable characters, no space at either end", r.Version)
+	if err := CheckVersion(r.Version); err != nil {
+		return fmt.Errorf("version: %w", err)
 	}
 	if err := r.checkChannel(); err != nil {
 		return err
@@ -64,6 +64,14 @@ func CheckProduct(s string) error {
 	}
 	if again := p.ToString(); again != s {
 		return fmt.Errorf("%.80q is not the canonical package URL, which is %.80q", s, again)
+	}
+	return nil
+}
+
+// CheckVersion asks for what a release can have as its version.
+func CheckVersion(s string) error {
+	if !isVersion(s) {
+		return fmt.Errorf("%.80q, want 1 to %d printable characters, no space at either end", s, maxVersion)
 	}
 	return nil
 }

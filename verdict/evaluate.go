@@ -47,7 +47,8 @@ func Evaluate(p *Policy, in Input) *Verdict {
 		v.Requirements = e.nothing()
 	} else {
 		v.Requirements = best.requirements
-		v.Product, v.Version, v.Channel = clean(best.release.Product), clean(best.release.Version), clean(best.release.Channel)
+		// Printable and bounded (package statement), so programs get them whole.
+		v.Product, v.Version, v.Channel = best.release.Product, best.release.Version, best.release.Channel
 		v.Accepted = best.met == len(best.requirements)
 		for _, c := range all {
 			if c != best {

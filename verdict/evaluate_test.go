@@ -249,6 +249,19 @@ func checkSane(t tester, v *verdict.Verdict) {
 	}
 }
 
+// What programs read of a release is what it says, however long.
+func TestLongNamesAreWhole(t *testing.T) {
+	s := newScene(key.Ed25519)
+	product := "pkg:generic/" + strings.Repeat("a", 1000)
+	s.policy.Product = product
+	s.only(s.publish(fixture.Release(s.world.Vendor, product, "1.2.0", "stable", app), s.world.Vendor))
+	v := verdict.Evaluate(s.policy, s.input)
+	checkSane(t, v)
+	if !v.Accepted || v.Product != product {
+		t.Errorf("product %q:\n%s", v.Product, v)
+	}
+}
+
 func TestWordsGolden(t *testing.T) {
 	var b strings.Builder
 	for _, tt := range scenes {

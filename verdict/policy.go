@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"vitrine.example/key"
 	"vitrine.example/statement"
@@ -121,8 +122,8 @@ func (p *Policy) checkRelease() *PolicyError {
 		return at("versions", ErrValue, "%d versions, at most %d", len(p.Versions), MaxList)
 	}
 	for i, v := range p.Versions {
-		if !isName(v) {
-			return at("versions", ErrValue, "%.80q is not a version", v)
+		if err := statement.CheckVersion(v); err != nil {
+			return at("versions", ErrValue, "%w", err)
 		}
 		if slices.Contains(p.Versions[:i], v) {
 			return at("versions", ErrValue, "%q stands twice", v)
@@ -144,6 +145,17 @@ func (p *Policy) checkLogs() *PolicyError {
 		default:
 			return at(path("log", i, "key"), ErrValue, "key type %#02x is not that of a log", byte(l.Key.Type()))
 		}
+		if err := checkKeyName(l.Key, path("log", i, "key")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkKeyName refuses names that signed-note allows and a verdict cannot show.
+func checkKeyName(v tlog.Verifier, where string) *PolicyError {
+	if i := strings.IndexFunc(v.Name(), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+		return at(where, ErrValue, "key name %.80q has characters that cannot be printed", v.Name())
 	}
 	return nil
 }

@@ -121,6 +121,14 @@ func TestParsePolicyRefuses(t *testing.T) {
 	}
 	w := fixture.New("policy", key.Ed25519, "ams", "fra", "sin")
 	logKey := w.Log.Verifier()
+	hidden, err := tlog.NewVerifier("vendor\u202e.example", tlog.Ed25519, logKey.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hiddenWitness, err := tlog.NewVerifier("fra\u009b2J", tlog.Ed25519Cosignature, w.Witnesses[1].Verifier().PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
 	asWitness, err := tlog.NewVerifier("log.example", tlog.Ed25519Cosignature, logKey.PublicKey())
 	if err != nil {
 		t.Fatal(err)
@@ -169,6 +177,11 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"product not canonical":     {nth(1, product+"\"", "pkg:Generic/vitrine\""), verdict.ErrValue, "product", product},
 		"channel in capitals":       {nth(1, `"stable"`, `"Stable"`), verdict.ErrValue, "channel", "a-z"},
 		"version with a newline":    {nth(1, `"1.2.0"`, `"1.2\n0"`), verdict.ErrValue, "versions", ""},
+		"version that none can be":  {nth(1, `"1.2.0"`, `"1.2.0 "`), verdict.ErrValue, "versions", "printable"},
+		"version too long":          {nth(1, `"1.2.0"`, `"`+strings.Repeat("ä", 129)+`"`), verdict.ErrValue, "versions", "128"},
+		"log name not printable":    {nth(1, logKey.String(), hidden.String()), verdict.ErrValue, "key", "printed"},
+		"witness key not printable": {nth(1, w.Witnesses[1].Verifier().String(), hiddenWitness.String()), verdict.ErrValue, "key", "printed"},
+		"organisation in capitals":  {nth(1, `country = "SG"`, `organisation = "EXAMPLE \"quoted\" B.V."`), verdict.ErrTwice, "of = ", "[[group]]"},
 		"a version twice":           {nth(1, `"1.2.1"`, `"1.2.0"`), verdict.ErrValue, "versions", "twice"},
 		"age not a time":            {nth(1, `"72h"`, `"three days"`), verdict.ErrValue, "max-age", "72h"},
 		"age negative":              {nth(1, `"72h"`, `"-72h"`), verdict.ErrValue, "max-age", ""},
@@ -251,6 +264,28 @@ func TestParsePolicyRefuses(t *testing.T) {
 				t.Errorf("error %q has control characters", err)
 			}
 		})
+	}
+}
+
+// Every version that a release can have can be asked for.
+func TestPolicyAsksForAnyVersion(t *testing.T) {
+	s := newScene(key.Ed25519)
+	for _, v := range []string{"2.0 édition 🔒", `1"\\2`, strings.Repeat("ä", 128)} {
+		s.only(s.release(s.world.Vendor, v))
+		s.policy.Versions = []string{v}
+		text, err := s.policy.Marshal()
+		if err != nil {
+			t.Errorf("%q: %v", v, err)
+			continue
+		}
+		p, err := verdict.ParsePolicy(text)
+		if err != nil {
+			t.Errorf("%q: %v", v, err)
+			continue
+		}
+		if got := verdict.Evaluate(p, s.input); !got.Accepted || got.Version != v {
+			t.Errorf("%q: version %q\n%s", v, got.Version, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"slices"
+	"strings"
 
 	"vitrine.example/tlog"
 )
@@ -24,6 +25,9 @@ func (p *Policy) checkWitnesses() *PolicyError {
 		case tlog.Ed25519Cosignature, tlog.MLDSA44Cosignature:
 		default:
 			return at(path("witness", i, "key"), ErrValue, "key type %#02x is not that of a witness", byte(w.Key.Type()))
+		}
+		if err := checkKeyName(w.Key, path("witness", i, "key")); err != nil {
+			return err
 		}
 		o := p.Operators[w.Name]
 		if o.Organisation != "" && !isTitle(o.Organisation) {
@@ -123,12 +127,13 @@ func (p *Policy) checkOrganisations(g tlog.PolicyGroup, known map[string][]strin
 	member := make(map[string]string)
 	for _, m := range g.Members {
 		for _, w := range known[m] {
-			o := p.Operators[w].Organisation
-			if o == "" {
+			name := p.Operators[w].Organisation
+			if name == "" {
 				continue
 			}
+			o := strings.ToLower(name)
 			if other, ok := member[o]; ok && other != m {
-				return at(where, ErrTwice, "%q runs both %s and %s; put them into one [[group]] with require = 1", o, other, m)
+				return at(where, ErrTwice, "%q runs both %s and %s; put them into one [[group]] with require = 1", name, other, m)
 			}
 			member[o] = m
 		}
