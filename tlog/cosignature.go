@@ -111,8 +111,12 @@ func (v Verifier) check(text []byte, c Checkpoint, sig []byte) (time.Time, error
 	if t == 0 {
 		return time.Time{}, nil
 	}
-	return time.Unix(int64(t), 0).UTC(), nil
+	return time.Unix(int64(min(t, lastTime)), 0).UTC(), nil
 }
+
+// lastTime is the latest POSIX time that a time.Time compares as late: it counts
+// seconds from the year 1 in an int64. A later one is reported as this.
+const lastTime = math.MaxInt64 - 62135596800
 
 func (v Verifier) checkAt(text []byte, c Checkpoint, sig []byte) (t uint64, err error) {
 	size := map[KeyType]int{

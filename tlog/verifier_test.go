@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"reflect"
@@ -341,6 +342,21 @@ func TestTimestamps(t *testing.T) {
 			at, err := v.Verify(c)
 			if tc.reason == "" && (err != nil || at.Unix() != int64(tc.time)) || tc.reason != "" && (!errors.Is(err, ErrBadSignature) || !strings.Contains(err.Error(), tc.reason)) {
 				t.Errorf("%s at %d: %v, %v; want an error with %q", typ, tc.time, at, err, tc.reason)
+			}
+		}
+	}
+}
+
+// The latest times that a cosignature can bear are after all others, and not,
+// as time.Unix has it, before them.
+func TestTimesFarAheadAreAhead(t *testing.T) {
+	for _, typ := range []KeyType{Ed25519Cosignature, MLDSA44Cosignature} {
+		for _, bears := range []uint64{253402300800, 1 << 62, 1<<63 - 62135596800, 1<<63 - 1} {
+			s := newSigner(t, "w", typ)
+			raw := cosign(t, privateKey(t, typ, fmt.Sprint("w", typ)), "w", typ, bears, sampleCheckpoint)
+			c := &SignedCheckpoint{sampleCheckpoint, []Signature{{"w", s.KeyHash(), raw}}}
+			if got, err := s.Verifier().Verify(c); err != nil || !got.After(epoch.AddDate(5000, 0, 0)) {
+				t.Errorf("%s, time %d: %v, %v", typ, bears, got, err)
 			}
 		}
 	}
