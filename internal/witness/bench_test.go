@@ -1,13 +1,19 @@
 package witness_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"vitrine.example/internal/store"
 	"vitrine.example/internal/store/storetest"
+	"vitrine.example/internal/witness"
 )
 
 // BenchmarkAddCheckpoint cosigns a growing log by both keys, each step on the
@@ -49,5 +55,63 @@ func BenchmarkAddCheckpoint(b *testing.B) {
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cosigned/s")
 			})
 		})
+	}
+}
+
+// BenchmarkBesideLitewitness sends the same updates over HTTP to ours, with both
+// keys, and to litewitness, which has an Ed25519 key alone.
+func BenchmarkBesideLitewitness(b *testing.B) {
+	const logs = 16
+	var all []*testLog
+	var known []witness.Log
+	for i := range logs {
+		l := newLog(b, fmt.Sprintf("log.example/%d", i))
+		all, known = append(all, l), append(known, l.log())
+	}
+	theirs, _ := litewitness(b, known)
+	db := storetest.Open(b, storetest.SQLite(b))
+	w := newWitness(b, options(b, db))
+	for _, l := range all {
+		addLog(b, w, l)
+	}
+	srv := httptest.NewServer(w.Handler())
+	defer srv.Close()
+	for _, c := range []struct{ name, url string }{{"vitrine", srv.URL}, {"litewitness", theirs}} {
+		fresh := make([]*testLog, logs)
+		for i, l := range all {
+			fresh[i] = &testLog{origin: l.origin, signer: l.signer}
+		}
+		b.Run(c.name+"/one log", func(b *testing.B) {
+			for b.Loop() {
+				update(b, c.url, fresh[0])
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cosigned/s")
+		})
+		b.Run(c.name+"/16 logs", func(b *testing.B) {
+			var wg sync.WaitGroup
+			for _, l := range fresh {
+				wg.Go(func() {
+					for range max(1, b.N/logs) {
+						update(b, c.url, l)
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(max(1, b.N/logs)*logs)/b.Elapsed().Seconds(), "cosigned/s")
+		})
+	}
+}
+
+// update grows a log by an entry and has it cosigned.
+func update(b *testing.B, url string, l *testLog) {
+	l.grow(1, "entry")
+	res, err := http.Post(url+"/add-checkpoint", "", bytes.NewReader(l.request(l.size-1, l.size).Marshal()))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != http.StatusOK {
+		b.Errorf("status %d, %v", res.StatusCode, err)
 	}
 }

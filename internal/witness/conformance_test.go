@@ -1,11 +1,8 @@
 package witness_test
 
 import (
-	"bytes"
 	"flag"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"vitrine.example/internal/witness"
@@ -18,12 +15,8 @@ var table = flag.String("table", "", "write the results of the conformance suite
 func TestConformance(t *testing.T) {
 	each(t, func(t *testing.T, w *witness.Witness, o witness.Options) {
 		seed := conformance.NewSeed()
-		logs, err := conformance.Logs(seed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range logs {
-			if err := w.Add(t.Context(), witness.Log{Origin: l.Origin, Keys: l.Keys}); err != nil {
+		for _, l := range suiteLogs(t, seed) {
+			if err := w.Add(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -42,14 +35,8 @@ func TestConformance(t *testing.T) {
 		if n := r.Count(conformance.Pass); n < 100 {
 			t.Errorf("%d checks passed, there should be more", n)
 		}
-		var b bytes.Buffer
-		if err := r.WriteTable(&b); err != nil {
-			t.Fatal(err)
-		}
 		if *table != "" {
-			if err := os.WriteFile(filepath.Clean(*table), b.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			writeTable(t, *table, r)
 		}
 	})
 }

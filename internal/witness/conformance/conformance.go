@@ -141,6 +141,8 @@ type env struct {
 	ctx  context.Context
 	t    Target
 	logs map[string]*player
+
+	blameless []string // malformed requests that were answered as if they were not
 }
 
 // checks are all checks, in the order in which they are played: some leave a log

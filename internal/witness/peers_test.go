@@ -1,0 +1,197 @@
+package witness_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"vitrine.example/internal/witness"
+	"vitrine.example/internal/witness/conformance"
+	"vitrine.example/test/peer"
+	"vitrine.example/tlog"
+)
+
+const litewitnessVersion = "v0.9.0"
+
+// litewitnessFails are the checks that this version does not pass, other than
+// those of what it does not offer (docs/spec/witness.md says more).
+var litewitnessFails = []string{
+	"zero-wrong-root", "old-zero-proof", "ml-dsa", "malformed-old-zeros", "malformed-old-plus",
+	"malformed-status", "body-8M", "monitor",
+}
+
+// litewitness starts one that knows these logs, and returns its URL and key. It
+// ends with the test.
+func litewitness(t testing.TB, logs []witness.Log) (string, tlog.Verifier) {
+	t.Helper()
+	program, err := peer.Build(t.Context(), "filippo.io/torchwood/cmd/litewitness", litewitnessVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	key, err := serveAgent(t, filepath.Join(dir, "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := tlog.NewVerifier(witnessName, tlog.Ed25519Cosignature, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshKey, err := ssh.NewPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := freePort(t)
+	run := func() (stop func()) {
+		cmd := exec.Command(program, "-db", filepath.Join(dir, "db"), "-name", witnessName, "-ssh-agent", filepath.Join(dir, "agent"),
+			"-key", ssh.FingerprintSHA256(sshKey), "-listen", addr)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		await(t, addr, &out)
+		return func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	}
+	run()() // makes the tables
+	if err := configure(filepath.Join(dir, "db"), logs); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(run())
+	return "http://" + addr, v
+}
+
+// The suite runs against another implementation. What that one fails is fixed
+// here: a check that starts to fail, or to pass, is looked into.
+func TestLitewitness(t *testing.T) {
+	seed := conformance.NewSeed()
+	url, v := litewitness(t, suiteLogs(t, seed))
+	r, err := conformance.Run(t.Context(), conformance.Target{URL: url, Keys: []tlog.Verifier{v}, Seed: seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed []string
+	for _, f := range r.Failed() {
+		failed = append(failed, f.ID)
+		t.Logf("%s (%s): %s: %s", f.ID, f.Level, f.Text, f.Detail)
+	}
+	t.Logf("%d passed, %d failed, %d not supported", r.Count(conformance.Pass), len(failed), r.Count(conformance.Skip))
+	if !slices.Equal(failed, litewitnessFails) {
+		t.Errorf("it fails %q, expected %q", failed, litewitnessFails)
+	}
+	if *table != "" {
+		writeTable(t, *table+".litewitness", r)
+	}
+}
+
+func writeTable(t *testing.T, path string, r conformance.Report) {
+	t.Helper()
+	f, err := os.Create(filepath.Clean(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.WriteTable(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// suiteLogs are the logs that the suite plays.
+func suiteLogs(t testing.TB, seed string) (out []witness.Log) {
+	t.Helper()
+	logs, err := conformance.Logs(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range logs {
+		out = append(out, witness.Log{Origin: l.Origin, Keys: l.Keys})
+	}
+	return out
+}
+
+// serveAgent runs an ssh-agent with one new key until the test ends.
+func serveAgent(t testing.TB, path string) (ed25519.PublicKey, error) {
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = agent.ServeAgent(ring, c) }()
+		}
+	}()
+	return pub, nil
+}
+
+func freePort(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// await waits until a server answers.
+func await(t testing.TB, addr string, out *bytes.Buffer) {
+	for range 200 {
+		res, err := http.Get("http://" + addr + "/")
+		if err == nil {
+			_ = res.Body.Close()
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("it does not answer: %s", out)
+}
+
+// configure writes the logs of the suite into litewitness's database, as its
+// witnessctl does, which does not build from the module proxy.
+func configure(path string, logs []witness.Log) (err error) {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, l := range logs {
+		ctx := context.Background()
+		if _, err := db.ExecContext(ctx, `INSERT INTO log (origin, tree_size, tree_hash) VALUES (?, 0, ?)`, l.Origin, tlog.EmptyRoot().String()); err != nil {
+			return err
+		}
+		for _, k := range l.Keys {
+			if _, err := db.ExecContext(ctx, `INSERT INTO key (origin, key) VALUES (?, ?)`, l.Origin, k.String()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
