@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -209,9 +210,9 @@ func newPolicyCheck(c *console) *cobra.Command {
 			asks := struct {
 				Policy string   `json:"policy"`
 				Asks   []string `json:"asks"`
-			}{args[0], p.Words()}
+			}{strings.ToValidUTF8(args[0], "\uFFFD"), p.Words()}
 			return c.result(asks, func() {
-				c.printf("%s can be used:\n", args[0])
+				c.printf("%s can be used:\n", oneLine(args[0]))
 				for _, w := range asks.Asks {
 					c.printf("- %s\n", oneLine(w))
 				}
