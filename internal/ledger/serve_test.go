@@ -42,7 +42,7 @@ func bodyOf(t testing.TB, resp *http.Response) []byte {
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	l := open(t, options(t, t.TempDir(), storetest.Open(t, storetest.SQLite(t))))
-	addAll(t, l, leaves(0, 600))
+	addAll(t, l, leaves(100, 700)) // all of one length
 	const (
 		octets    = "application/octet-stream"
 		plain     = "text/plain; charset=utf-8"
