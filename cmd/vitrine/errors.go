@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 	"unicode"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine.example/internal/clock"
+	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
+	"vitrine.example/internal/store"
 )
 
 // The exit statuses.
@@ -57,7 +60,12 @@ var known = []struct {
 	{clock.ErrBackwards, exitNone, "set the clock right (timedatectl), or wait until it has caught up; nothing is signed before that"},
 	{syscall.ENOSPC, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
 	{syscall.EDQUOT, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
+	{store.ErrFull, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
+	{content.ErrFull, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
 	{syscall.EROFS, exitNone, "mount the file system writable"},
+	{fs.ErrPermission, exitNone, "run it as the user that owns the files"},
+	{store.ErrDamaged, exitNone, "keep a copy of the database, move it away, and make it again from the log: vitrine projection rebuild DIR"},
+	{store.ErrNewer, exitNone, "use the newer program"},
 	{context.Canceled, exitNone, "it was interrupted; run it again to continue"},
 }
 

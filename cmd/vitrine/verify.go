@@ -80,6 +80,9 @@ func (c *console) verify(file, bundle, policy string, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(file); err != nil {
+		return fmt.Errorf("reading file: %w", err) // not that its bundle is missing
+	}
 	b, err := readBundle(bundle)
 	if err != nil {
 		return err

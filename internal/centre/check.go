@@ -34,6 +34,11 @@ func CheckLog(ctx context.Context, dir string, progress func(done, total int64))
 // MendFaults says what to do about the faults of a report.
 func MendFaults(faults []string) string {
 	for _, f := range faults {
+		if strings.Contains(f, "its origin is ") {
+			return "the host of the URL was changed, which a log does not survive: put the url of vitrine.toml back"
+		}
+	}
+	for _, f := range faults {
 		if !strings.HasPrefix(f, "database: ") {
 			return "stop the node, keep a copy of its directory, and restore the log from a backup or a mirror"
 		}

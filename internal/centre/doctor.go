@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"vitrine.example/internal/clock"
@@ -192,27 +193,29 @@ func (e *examination) disk() {
 	case err != nil:
 		e.bad("disk", "make the directory readable", "%v", err)
 	case free < scarce:
-		e.bad("disk", "free some space", "%d MB are free", free>>20)
+		e.bad("disk", "free some space", "%.1f GB are free", float64(free)/1e9)
 	default:
-		e.ok("disk", "%d MB are free", free>>20)
+		e.ok("disk", "%.1f GB are free", float64(free)/1e9)
 	}
 }
 
 // databaseAndLog opens the database where there is one, checks it, and checks
 // the log with it.
 func (e *examination) databaseAndLog(ctx context.Context) {
-	const remedy = "restore it from a backup: the node refuses one that is older than the log"
+	remedy := "keep a copy, move it away, and make it again from the log with `vitrine projection rebuild`"
 	name := e.cfg.Database.in(e.dir)
-	if !e.cfg.Database.postgres() {
+	if e.cfg.Database.postgres() {
+		remedy = "see that the server runs, and that the user and the database of the URL are there"
+	} else {
 		if _, err := os.Stat(name); err != nil {
-			e.bad("database", remedy, "%v", err)
+			e.bad("database", "make it again from the log with `vitrine projection rebuild`", "%v", err)
 			e.log(ctx, nil)
 			return
 		}
 	}
 	db, err := store.Open(ctx, name)
 	if err != nil {
-		e.bad("database", remedy, "%v", err)
+		e.bad("database", remedyFor(err, remedy), "%v", err)
 		e.log(ctx, nil)
 		return
 	}
@@ -225,6 +228,19 @@ func (e *examination) databaseAndLog(ctx context.Context) {
 	if err := db.Close(); err != nil {
 		e.bad("database", remedy, "closing: %v", err)
 	}
+}
+
+// remedyFor says what to do about what is not the fault of the data.
+func remedyFor(err error, otherwise string) string {
+	switch {
+	case errors.Is(err, store.ErrFull), errors.Is(err, content.ErrFull), errors.Is(err, syscall.ENOSPC):
+		return "free some space"
+	case errors.Is(err, syscall.EROFS):
+		return "mount the file system writable"
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as the user that owns the node, or give that user the right to read and write there"
+	}
+	return otherwise
 }
 
 // errTooLong stops a check of a log that is too large for a quick one.
@@ -253,13 +269,13 @@ func (e *examination) log(ctx context.Context, db *store.DB) {
 	})
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errTooLong):
-		e.ok("log", "%d entries; the first %d agree; `vitrine log check` checks them all", size, quickEntries)
+		e.ok("log", "entries: %d, of which the first %d agree; `vitrine log check` checks them all", size, quickEntries)
 	case err != nil:
 		e.bad("log", remedy, "%v", err)
 	case len(r.Faults) > 0:
 		e.bad("log", MendFaults(r.Faults), "faults: %d, the first: %s", len(r.Faults), r.Faults[0])
 	default:
-		e.ok("log", "%d entries, all checked", r.Size)
+		e.ok("log", "entries: %d, all checked", r.Size)
 	}
 }
 
@@ -273,7 +289,7 @@ func (e *examination) contents(ctx context.Context) {
 	}
 	s, err := content.Open(path)
 	if err != nil {
-		e.bad("content", remedy, "%v", err)
+		e.bad("content", remedyFor(err, remedy), "%v", err)
 		return
 	}
 	var all []content.Info
@@ -292,7 +308,7 @@ func (e *examination) contents(ctx context.Context) {
 		}
 	}
 	if wrong == 0 {
-		e.ok("content", "%d digests, %d of them read again and whole", len(all), checked)
+		e.ok("content", "stored: %d, read again and whole: %d", len(all), checked)
 	}
 }
 

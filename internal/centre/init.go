@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -92,9 +93,18 @@ func (o *InitOptions) settings() (map[string]any, error) {
 		set["log-mldsa-key"] = logMLDSAKeyFile
 	}
 	if _, err := parseConfig([]byte(renderConfig(set))); err != nil {
-		return nil, err
+		return nil, unlined(err)
 	}
 	return set, nil
+}
+
+// unlined takes the line off an error of parseConfig, where nobody has written
+// the file that is meant.
+func unlined(err error) error {
+	if where, what, ok := strings.Cut(err.Error(), ": "); ok && strings.HasPrefix(where, "line ") {
+		return errors.New(what)
+	}
+	return err
 }
 
 // wantEmpty refuses dir where something is in it. What a new file system brings

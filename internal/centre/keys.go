@@ -85,7 +85,8 @@ func logSigner(dir, path, origin string, typ tlog.KeyType, now clockFunc) (*tlog
 		return nil, err
 	}
 	if _, ok := s.Public().(ed25519.PublicKey); ok != (typ == tlog.Ed25519) {
-		return nil, fmt.Errorf("%s holds a %T, which is not of the kind that is wanted", in(dir, path), s.Public())
+		want := map[tlog.KeyType]string{tlog.Ed25519: "an Ed25519 key", tlog.MLDSA44Cosignature: "an ML-DSA-44 key"}[typ]
+		return nil, fmt.Errorf("%s holds a key of another kind: want %s", in(dir, path), want)
 	}
 	signer, err := tlog.NewSigner(origin, typ, s, now)
 	if err != nil {
