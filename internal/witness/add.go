@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"vitrine.example/internal/store"
@@ -23,22 +24,39 @@ func (w *Witness) addCheckpoint(ctx context.Context, body []byte) ([]byte, error
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
-	leave, err := w.gate.enterLog(OriginHash(q.Checkpoint.Origin))
+	h := OriginHash(q.Checkpoint.Origin)
+	leave, err := w.gate.enterLog(h)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	// What is remembered of the log may be out of date. That can only lead to a
+	// refusal, as the update names all that was relied on; no request is refused
+	// without having looked.
+	if r := w.recent.get(h); r != nil {
+		if out, err := w.serveAdd(ctx, r, q, nil); err == nil {
+			return out, nil
+		}
+	}
 	r, err := w.lookup(ctx, q.Checkpoint.Origin)
 	if err != nil {
 		return nil, err
 	}
+	return w.serveAdd(ctx, r, q, w.judge)
+}
+
+// serveAdd checks a request against a row, cosigns and advances. judge, where it
+// is given, sees what the log has signed and is refused.
+func (w *Witness) serveAdd(ctx context.Context, r *row, q *tlog.AddCheckpoint, judge func(context.Context, *row, *tlog.SignedCheckpoint, error)) ([]byte, error) {
 	c, err := w.signedByLog(r, q.Checkpoint)
 	if err != nil {
 		return nil, err
 	}
 	// The log has signed this: whatever is wrong from here on may be its fault.
 	if err := checkGrowth(r, q, c); err != nil {
-		w.judge(ctx, r, c, err)
+		if judge != nil {
+			judge(ctx, r, c, err)
+		}
 		return nil, err
 	}
 	if err := held(r); err != nil {
@@ -140,21 +158,28 @@ func held(r *row) error {
 // cosign signs with all keys that can. Nothing of it may leave before advance
 // has returned.
 func (w *Witness) cosign(c tlog.Checkpoint) ([]tlog.Signature, error) {
-	var sigs []tlog.Signature
+	var able []*tlog.Signer
 	for _, s := range w.o.Signers {
 		if s.Verifier().Type() == tlog.MLDSA44Cosignature && len(c.Extensions) > 0 {
 			continue // it would not cover the extension lines
 		}
-		sig, err := s.SignCheckpoint(c)
-		if err != nil {
-			w.o.Log.Error("cosigning", "origin", c.Origin, "size", c.Size, "err", err)
-			return nil, later(http.StatusServiceUnavailable, time.Minute, "the witness cannot sign at present")
-		}
+		able = append(able, s)
+	}
+	sigs, errs := make([]tlog.Signature, len(able)), make([]error, len(able))
+	var wg sync.WaitGroup
+	for i, s := range able {
+		wg.Go(func() { sigs[i], errs[i] = s.SignCheckpoint(c) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		w.o.Log.Error("cosigning", "origin", c.Origin, "size", c.Size, "err", err)
+		return nil, later(http.StatusServiceUnavailable, time.Minute, "the witness cannot sign at present")
+	}
+	for i, sig := range sigs {
 		// "The timestamp MUST NOT be zero."
 		if len(sig.Bytes) < 8 || binary.BigEndian.Uint64(sig.Bytes) == 0 {
-			return nil, fmt.Errorf("cosigning with %s: the signer has no clock", s.Verifier())
+			return nil, fmt.Errorf("cosigning with %s: the signer has no clock", able[i].Verifier())
 		}
-		sigs = append(sigs, sig)
 	}
 	if len(sigs) == 0 {
 		return nil, refuse(http.StatusUnprocessableEntity, "this witness has no key that covers extension lines")
@@ -168,56 +193,88 @@ func (w *Witness) cosign(c tlog.Checkpoint) ([]tlog.Signature, error) {
 func (w *Witness) advance(ctx context.Context, r *row, c *tlog.SignedCheckpoint, sigs []tlog.Signature) error {
 	cosigned := &tlog.SignedCheckpoint{Checkpoint: c.Checkpoint}
 	cosigned.Signatures = append(append(cosigned.Signatures, c.Signatures...), sigs...)
-	text, now := cosigned.Marshal(), w.now()
+	next := *r
+	next.size, next.root, next.checkpoint, next.cosigned = c.Size, c.Root, cosigned.Marshal(), w.now()
 	grows := c.Size != r.size
+	if grows {
+		next.grown++
+	}
 	var outcome error
-	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		outcome = nil
-		if grows {
-			forked, err := w.judgeSuspects(ctx, tx, r, c, now)
-			if err != nil || forked {
-				outcome = held(&row{forked: true})
-				return err
-			}
+		moved, err := move(ctx, tx, r, &next, unsuspected)
+		if err == nil && !moved {
+			moved, outcome, err = w.moveSuspected(ctx, tx, r, &next, c)
 		}
-		add := int64(0)
-		if grows {
-			add = 1
-		}
-		res, err := tx.ExecContext(ctx, `UPDATE witness_log
-			SET size = $2, root = $3, checkpoint = $4, cosigned_at = $5, grown = grown + $6
-			WHERE origin_hash = $1 AND size = $7 AND root = $8 AND vkeys = $9 AND grown = $10 AND NOT paused AND NOT forked`,
-			r.hash[:], c.Size, c.Root[:], text, now, add, r.size, r.root[:], r.vkeys, r.grown)
-		if err != nil {
+		if err != nil || !moved || !grows {
 			return err
 		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			outcome, err = overtaken(ctx, tx, r)
-			return err
-		}
-		if !grows {
-			return nil
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO witness_view (origin_hash, slot, size, root, checkpoint)
-			VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (origin_hash, slot) DO UPDATE SET size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint`,
-			r.hash[:], r.grown%keptViews, c.Size, c.Root[:], c.Marshal())
-		return err
+		return keepView(ctx, tx, r, c)
 	})
-	if err != nil {
-		return err
+	if err != nil || outcome != nil {
+		return errors.Join(err, outcome)
 	}
-	if outcome == nil {
-		w.metrics.last.Set(float64(now) / 1e6)
-		if grows {
-			w.metrics.growth.Inc()
+	w.recent.put(&next)
+	w.metrics.last.Set(float64(next.cosigned) / 1e6)
+	if grows {
+		w.metrics.growth.Inc()
+	}
+	return nil
+}
+
+// unsuspected is the condition that nothing was sent under the new size that the
+// new checkpoint contradicts.
+const unsuspected = ` AND NOT EXISTS (SELECT 1 FROM witness_evidence e
+	WHERE e.origin_hash = $1 AND e.size = $2 AND e.root <> $3 AND e.kind = 'suspect')`
+
+// move makes next of r, where the row is still r and the log is not held. This
+// one statement is what keeps two requests from being cosigned side by side.
+func move(ctx context.Context, tx *store.Tx, r, next *row, condition string) (bool, error) {
+	res, err := tx.ExecContext(ctx, `UPDATE witness_log
+		SET size = $2, root = $3, checkpoint = $4, cosigned_at = $5, grown = $6
+		WHERE origin_hash = $1 AND size = $7 AND root = $8 AND grown = $9 AND vkeys = $10 AND NOT paused AND NOT forked`+condition,
+		r.hash[:], next.size, next.root[:], next.checkpoint, next.cosigned, next.grown, r.size, r.root[:], r.grown, r.vkeys)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// moveSuspected is what remains where the row could not be moved at once: it may
+// be held from now on, be moved after all (an operator has accepted what there
+// is), or have been overtaken.
+func (w *Witness) moveSuspected(ctx context.Context, tx *store.Tx, r, next *row, c *tlog.SignedCheckpoint) (moved bool, outcome, err error) {
+	if next.size != r.size {
+		now, err := readRow(ctx, tx, r.hash)
+		if err != nil {
+			return false, nil, err
+		}
+		if err := held(now); err != nil {
+			return false, err, nil
+		}
+		if now.size != r.size {
+			return false, conflict(now.size), nil
+		}
+		forked, err := w.judgeSuspects(ctx, tx, r, c, next.cosigned)
+		if err != nil || forked {
+			return false, held(&row{forked: true}), err
+		}
+		if moved, err = move(ctx, tx, r, next, ""); moved || err != nil {
+			return moved, nil, err
 		}
 	}
-	return outcome
+	outcome, err = overtaken(ctx, tx, r)
+	return false, outcome, err
+}
+
+// keepView remembers what was cosigned.
+func keepView(ctx context.Context, tx *store.Tx, r *row, c *tlog.SignedCheckpoint) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO witness_view (origin_hash, slot, size, root, checkpoint)
+		VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (origin_hash, slot) DO UPDATE SET size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint`,
+		r.hash[:], r.grown%keptViews, c.Size, c.Root[:], c.Marshal())
+	return err
 }
 
 // overtaken says why the row is no longer as it was read.

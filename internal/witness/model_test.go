@@ -130,7 +130,7 @@ func play(t *testing.T, rt *rapid.T, w *witness.Witness) {
 	if m.known {
 		s, err := w.Get(t.Context(), base.origin)
 		if err != nil || s.Size != m.size || s.Root != m.root || s.Forked != (len(m.forks) > 0) || s.Paused != m.paused {
-			rt.Fatalf("%+v, %v; the model %+v", s, err, m)
+			rt.Fatalf("size %d, root %v, forked %v, paused %v, %v; the model %+v", s.Size, s.Root, s.Forked, s.Paused, err, m)
 		}
 	}
 }

@@ -144,6 +144,7 @@ func checkSigners(signers []*tlog.Signer) error {
 type Witness struct {
 	o       Options
 	keys    keyCache
+	recent  rowCache
 	gate    gate
 	rates   rates
 	metrics *metrics
