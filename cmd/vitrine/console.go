@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"github.com/go-json-experiment/json"
@@ -49,11 +48,6 @@ func (c *console) say(format string, args ...any) {
 func (c *console) terminal() bool {
 	f, ok := c.err.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// logger tells people on stderr what goes wrong in a node behind a command.
-func (c *console) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // size writes a number of bytes for people.
