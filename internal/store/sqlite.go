@@ -33,7 +33,7 @@ func settings() url.Values {
 			"busy_timeout(5000)",
 			"foreign_keys(1)",
 			"journal_mode(WAL)",
-			"synchronous(FULL)", // each commit is on the disk when it returns
+			"synchronous(FULL)",  // each commit is on the disk when it returns
 			"temp_store(MEMORY)", // no files beside the database; bulk inserts sort in memory
 			"trusted_schema(0)",
 			"cell_size_check(1)",
