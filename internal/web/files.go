@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"vitrine.example/digest"
@@ -54,11 +55,22 @@ func fresh(w http.ResponseWriter, r *http.Request, d digest.Digest) bool {
 	tag := `"` + d.String() + `"`
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", immutable)
-	if r.Header.Get("If-None-Match") != tag {
+	if !matches(r.Header.Values("If-None-Match"), tag) {
 		return false
 	}
 	w.WriteHeader(http.StatusNotModified)
 	return true
+}
+
+// matches reports whether If-None-Match holds tag (RFC 9110 §13.1.2): a list,
+// perhaps of tags that a proxy has weakened, or a star.
+func matches(fields []string, tag string) bool {
+	for t := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
+			return true
+		}
+	}
+	return false
 }
 
 // maxBundled bounds how many releases of one file go into its bundle.
@@ -136,6 +148,20 @@ func attach(w http.ResponseWriter, name string) {
 	w.Header().Set("Content-Disposition", v)
 }
 
+// nameOf returns what the newest release calls a file; its digest where none
+// speaks of it.
+func (s *site) nameOf(ctx context.Context, d digest.Digest) (string, error) {
+	found, err := s.Projection.Releases(ctx, projection.Filter{Artifact: d, Limit: 1})
+	if err != nil || len(found) == 0 {
+		return d.String(), err
+	}
+	newest, err := s.Projection.Release(ctx, found[0].Statement)
+	if err != nil {
+		return "", err
+	}
+	return artifactName(newest, d), nil
+}
+
 // content serves public content. Content of another class is answered as if it
 // were not there.
 func (s *site) content(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
@@ -149,7 +175,11 @@ func (s *site) content(w http.ResponseWriter, r *http.Request, d digest.Digest) 
 	if fresh(w, r, d) {
 		return nil
 	}
-	attach(w, d.String())
+	name, err := s.nameOf(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	attach(w, name)
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Content-Type", "application/octet-stream")

@@ -46,15 +46,23 @@ func TestHeaders(t *testing.T) {
 	}
 	h := s.do("GET", "/content/"+digest.Of(s.file).String()).Header()
 	for k, want := range map[string]string{
-		"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "attachment; filename=" + digest.Of(s.file).String(),
+		"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": `attachment; filename="it's <b>app.bin"`,
 		"ETag": `"` + digest.Of(s.file).String() + `"`, "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
 	} {
 		if h.Get(k) != want {
 			t.Errorf("content: %s: %q, want %q", k, h.Get(k), want)
 		}
 	}
-	if w := s.do("GET", "/content/"+digest.Of(s.file).String(), "If-None-Match", h.Get("ETag")); w.Code != 304 || w.Body.Len() != 0 {
-		t.Errorf("content that the client has: %d, %d bytes", w.Code, w.Body.Len())
+	tag := h.Get("ETag")
+	for _, has := range []string{tag, "W/" + tag, `"x", ` + tag, `"x",W/` + tag + `,"y"`, "*"} {
+		if w := s.do("GET", "/content/"+digest.Of(s.file).String(), "If-None-Match", has); w.Code != 304 || w.Body.Len() != 0 {
+			t.Errorf("content of a client that has %s: %d, %d bytes", has, w.Code, w.Body.Len())
+		}
+	}
+	for _, has := range []string{"", `"x"`, strings.Trim(tag, `"`), `"*"`} {
+		if w := s.do("GET", "/content/"+digest.Of(s.file).String(), "If-None-Match", has); w.Code != 200 {
+			t.Errorf("content of a client that has %s: %d", has, w.Code)
+		}
 	}
 }
 

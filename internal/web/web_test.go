@@ -107,7 +107,7 @@ func TestAddresses(t *testing.T) {
 		{"/", 200, page, "1.0.0"},
 		{"/releases", 200, page, "/release/" + rel},
 		{"/releases?product=pkg:generic/app", 200, page, "/release/" + rel},
-		{"/releases?product=pkg:generic/other", 200, page, "No release"},
+		{"/releases?product=pkg:generic/other", 200, page, "No release of this product"},
 		{"/releases?before=0", 400, page, "not well formed"},
 		{"/releases?before=01", 400, page, "not well formed"},
 		{"/releases?before=-1", 400, page, "not well formed"},
