@@ -2,30 +2,22 @@ package witness_test
 
 import (
 	"flag"
+	"fmt"
 	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
 
 	"vitrine.example/internal/witness"
 	"vitrine.example/internal/witness/conformance"
 )
 
-var table = flag.String("table", "", "write the results of the conformance suite as a table to this file")
+var update = flag.Bool("update", false, "write docs/spec/witness-results.md")
 
 // Every check of the suite passes, on both engines.
 func TestConformance(t *testing.T) {
 	each(t, func(t *testing.T, w *witness.Witness, o witness.Options) {
-		seed := conformance.NewSeed()
-		for _, l := range suiteLogs(t, seed) {
-			if err := w.Add(t.Context(), l); err != nil {
-				t.Fatal(err)
-			}
-		}
-		srv := httptest.NewServer(w.Handler())
-		defer srv.Close()
-		r, err := conformance.Run(t.Context(), conformance.Target{URL: srv.URL, Keys: w.Verifiers(), Seed: seed})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := suite(t, w)
 		for _, f := range r.Failed() {
 			t.Errorf("%s (%s, %s): %s: %s", f.ID, f.Section, f.Level, f.Text, f.Detail)
 		}
@@ -35,8 +27,48 @@ func TestConformance(t *testing.T) {
 		if n := r.Count(conformance.Pass); n < 100 {
 			t.Errorf("%d checks passed, there should be more", n)
 		}
-		if *table != "" {
-			writeTable(t, *table, r)
-		}
 	})
+}
+
+// suite plays the suite against ours.
+func suite(t *testing.T, w *witness.Witness) conformance.Report {
+	t.Helper()
+	seed := conformance.NewSeed()
+	for _, l := range suiteLogs(t, seed) {
+		if err := w.Add(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := httptest.NewServer(w.Handler())
+	defer srv.Close()
+	r, err := conformance.Run(t.Context(), conformance.Target{URL: srv.URL, Keys: w.Verifiers(), Seed: seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The results stand in the documents as they are.
+func compareResults(t *testing.T, ours, theirs conformance.Report) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# Results of the conformance suite for witnesses\n\n" +
+		"What `internal/witness/conformance` finds (see [witness.md](witness.md)). Written by\n" +
+		"`go test ./internal/witness -run Litewitness -update`, and compared in each run of that test.\n\n")
+	fmt.Fprintf(&b, "| | passed | failed | not supported |\n|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| vitrine | %d | %d | %d |\n", ours.Count(conformance.Pass), ours.Count(conformance.Fail), ours.Count(conformance.Skip))
+	fmt.Fprintf(&b, "| litewitness %s | %d | %d | %d |\n\n", litewitnessVersion, theirs.Count(conformance.Pass), theirs.Count(conformance.Fail), theirs.Count(conformance.Skip))
+	b.WriteString("| check | section | level | promise | vitrine | litewitness |\n|---|---|---|---|---|---|\n")
+	for i, r := range ours.Results {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.ID, r.Section, r.Level, r.Text, r.Outcome, theirs.Results[i].Outcome)
+	}
+	const path = "../../docs/spec/witness-results.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != b.String() {
+		t.Errorf("%s is not what the suite finds (%v): look, and run with -update", path, err)
+	}
 }

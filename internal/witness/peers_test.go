@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"vitrine.example/internal/store/storetest"
 	"vitrine.example/internal/witness"
 	"vitrine.example/internal/witness/conformance"
 	"vitrine.example/test/peer"
@@ -96,20 +96,8 @@ func TestLitewitness(t *testing.T) {
 	if !slices.Equal(failed, litewitnessFails) {
 		t.Errorf("it fails %q, expected %q", failed, litewitnessFails)
 	}
-	if *table != "" {
-		writeTable(t, *table+".litewitness", r)
-	}
-}
-
-func writeTable(t *testing.T, path string, r conformance.Report) {
-	t.Helper()
-	f, err := os.Create(filepath.Clean(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(r.WriteTable(f), f.Close()); err != nil {
-		t.Fatal(err)
-	}
+	ours := newWitness(t, options(t, storetest.Open(t, storetest.SQLite(t))))
+	compareResults(t, suite(t, ours), r)
 }
 
 // suiteLogs are the logs that the suite plays.
