@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vitrine.example/internal/centre"
 )
@@ -67,6 +68,23 @@ func newConfig(c *console) *cobra.Command {
 			c.printf("%s", centre.ConfigReference())
 			return nil
 		},
+	}
+}
+
+// choices completes a flag that takes one of a few words.
+func choices(cmd *cobra.Command, flag string, words ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// forShells takes the quotes out of what flags say, which mark the value's name
+// in a help and are nothing but noise beside a completion.
+func forShells(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, "`", "") })
+	for _, sub := range cmd.Commands() {
+		forShells(sub)
 	}
 }
 

@@ -40,6 +40,7 @@ DIR must be empty or missing. On any error nothing is left behind.`,
 	f.StringVar(&o.Listen, "listen", "", "`host:port` to serve on")
 	f.StringVar(&o.Algorithm, "statement-key-type", "ecdsa-p256", "`type`: ecdsa-p256 or ed25519")
 	f.BoolVar(&o.MLDSA, "ml-dsa", false, "sign checkpoints with ML-DSA-44 too")
+	choices(cmd, "statement-key-type", "ecdsa-p256", "ed25519")
 	c.jsonFlag(cmd)
 	return cmd
 }

@@ -64,6 +64,8 @@ where it was; run again, it returns the first index.`,
 	f.Int64Var(&p.Seq, "seq", 0, "`number` on the channel; default: the next")
 	f.StringVar(&p.previous, "previous", "", "`digest` of the statement before; default: the newest")
 	f.StringVar(&p.bundleDir, "bundle-dir", "", "write bundles into this `directory` instead")
+	choices(cmd, "source-kind", "git", "directory", "archive")
+	choices(cmd, "source-access", "public", "circle", "room")
 	c.jsonFlag(cmd)
 	return cmd
 }
