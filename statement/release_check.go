@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/package-url/packageurl-go"
@@ -64,6 +65,15 @@ func CheckProduct(s string) error {
 	}
 	if again := p.ToString(); again != s {
 		return fmt.Errorf("%.80q is not the canonical package URL, which is %.80q", s, again)
+	}
+	// What the library lets pass.
+	if p.Type[0] < 'a' || p.Type[0] > 'z' {
+		return fmt.Errorf("%.80q: the type begins with %q, want a letter", s, p.Type[0])
+	}
+	for segment := range strings.SplitSeq(p.Subpath, "/") {
+		if p.Subpath != "" && (segment == "" || segment == "." || segment == "..") {
+			return fmt.Errorf("%.80q: %q is no segment of a subpath", s, segment)
+		}
 	}
 	return nil
 }

@@ -138,8 +138,11 @@ func checkText(s string, max int) error {
 	if len(s) > max {
 		return fmt.Errorf("%d bytes, at most %d are allowed", len(s), max)
 	}
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("%.80q is not UTF-8", s)
+	}
 	for _, r := range s {
-		if unicode.IsControl(r) || r == utf8.RuneError {
+		if unicode.IsControl(r) {
 			return fmt.Errorf("%.80q has the character %U", s, r)
 		}
 	}

@@ -70,6 +70,34 @@ func isDigestName(s string) bool {
 
 func isLetterOrDigit(r rune) bool { return isLowerOrDigit(r) || 'A' <= r && r <= 'Z' }
 
+// isAbsoluteURI: scheme in lower case, then something that is not a path; with
+// an authority that is not empty where there is one.
+func isAbsoluteURI(s string) bool {
+	scheme, rest, ok := strings.Cut(s, ":")
+	if !ok || !isScheme(scheme) || rest == "" || !isURIText(rest) || !areEscapesWhole(rest) {
+		return false
+	}
+	if rest[0] != '/' {
+		return true
+	}
+	authority, ok := strings.CutPrefix(rest, "//")
+	return ok && authority != "" && strings.IndexByte("/?#", authority[0]) < 0
+}
+
+func isScheme(s string) bool {
+	return every(s, func(r rune) bool { return isLowerOrDigit(r) || strings.ContainsRune("+-.", r) }) && 'a' <= s[0] && s[0] <= 'z'
+}
+
+// areEscapesWhole reports whether two hexadecimal digits follow each percent sign.
+func areEscapesWhole(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])) {
+			return false
+		}
+	}
+	return true
+}
+
 func isPageURL(s string) bool { return isURL(s, "https", "http") }
 
 func isSourceURL(s string) bool { return isURL(s, "https", "http", "git+https") }

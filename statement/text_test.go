@@ -1,9 +1,11 @@
 package statement
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -79,6 +81,20 @@ func TestFormsRefuseWhatIsNotText(t *testing.T) {
 	for name, f := range textForms {
 		if s := "a\xff"; !utf8.ValidString(s) && f.is(s) {
 			t.Errorf("%s form takes %q", name, s)
+		}
+	}
+}
+
+// The specifications name the version of Unicode, as what is printable differs
+// between versions: two readers that have other tables read another language.
+func TestUnicodeIsThatOfTheSpecifications(t *testing.T) {
+	for _, file := range []string{"release-v1.md", "policy.md"} {
+		text, err := os.ReadFile("../docs/spec/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version := strings.TrimSuffix(unicode.Version, ".0"); !strings.Contains(string(text), "Unicode "+version) {
+			t.Errorf("%s does not say Unicode %s, of which the tables are: say so, and in the changelog too", file, version)
 		}
 	}
 }
