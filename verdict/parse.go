@@ -219,6 +219,9 @@ func require(n int64, of int, where string) (int, *PolicyError) {
 
 func (f *policyFile) signers(p *Policy) *PolicyError {
 	for i, s := range f.Signers {
+		if strings.ContainsRune(s.Key, '\r') {
+			return at(path("signer", i, "key"), ErrValue, "carriage returns in the key: save the file with line feeds alone")
+		}
 		// A multi-line string may end before or after the last line's end.
 		k, err := key.ParsePublic([]byte(strings.TrimSuffix(s.Key, "\n") + "\n"))
 		if err != nil {

@@ -223,6 +223,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"signer name twice":         {nth(1, `name = "Vendor 2"`, `name = "Vendor"`), verdict.ErrValue, "", "twice"},
 		"signer key twice":          {nth(1, good[strings.LastIndex(good, "-----BEGIN"):strings.LastIndex(good, "\"\"\"\nmay")], pem), verdict.ErrTwice, "key = \"\"\"", "Vendor"},
 		"signer key malformed":      {nth(1, pem, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"), verdict.ErrValue, "key = \"\"\"", ""},
+		"signer key with CR":        {strings.ReplaceAll(good, "\n", "\r\n"), verdict.ErrValue, "key = \"\"\"", "line feeds alone"},
 		"signer key of P-384":       {nth(1, pem, p384), verdict.ErrValue, "key = \"\"\"", ""},
 		"signer key missing":        {nth(1, "key = \"\"\"\n"+pem+"\"\"\"\n", ""), verdict.ErrValue, "[[signer]]", ""},
 		"may nothing":               {nth(1, `may = ["release/v1"]`, `may = []`), verdict.ErrValue, "may = []", "release/v1"},
