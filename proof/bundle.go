@@ -133,8 +133,10 @@ func (b *Bundle) Marshal() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding a bundle: %w", err)
 	}
-	if len(text)+1 > MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(text)+1, MaxSize)
+	text = append(text, '\n')
+	// What is written is read, so that nothing leaves that would not come back.
+	if _, err := Parse(text); err != nil {
+		return nil, fmt.Errorf("encoding a bundle: %w", err)
 	}
-	return append(text, '\n'), nil
+	return text, nil
 }

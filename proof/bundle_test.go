@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,6 +178,30 @@ func TestMarshalRefuses(t *testing.T) {
 	for name, tt := range tests {
 		if _, err := (&proof.Bundle{Statements: tt.in}).Marshal(); !errors.Is(err, tt.want) {
 			t.Errorf("%s: error %v, want %v", name, err, tt.want)
+		}
+	}
+}
+
+// What Parse would refuse is not written, however it came about.
+func TestMarshalWritesWhatIsRead(t *testing.T) {
+	_, b, _ := sample(t, key.Ed25519)
+	good := b.Statements[0]
+	checkpoint := func(c tlog.SignedCheckpoint) *tlog.Proof { return &tlog.Proof{Checkpoint: &c} }
+	for name, l := range map[string]proof.Logged{
+		"an envelope of nothing":  {Envelope: &statement.Envelope{}, Proof: good.Proof},
+		"a checkpoint of nothing": {Envelope: good.Envelope, Proof: checkpoint(tlog.SignedCheckpoint{})},
+		"a negative index":        {Envelope: good.Envelope, Proof: &tlog.Proof{Index: -1, Checkpoint: good.Proof.Checkpoint}},
+		"a newline in the origin": {Envelope: good.Envelope, Proof: checkpoint(tlog.SignedCheckpoint{
+			Checkpoint: tlog.Checkpoint{Origin: "a\nb"}, Signatures: good.Proof.Checkpoint.Signatures,
+		})},
+		"too many signatures": {Envelope: good.Envelope, Proof: checkpoint(tlog.SignedCheckpoint{
+			Checkpoint: good.Proof.Checkpoint.Checkpoint, Signatures: slices.Repeat(good.Proof.Checkpoint.Signatures, 30),
+		})},
+		"too long a path": {Envelope: good.Envelope, Proof: &tlog.Proof{Path: make([]tlog.Hash, 64), Checkpoint: good.Proof.Checkpoint}},
+	} {
+		text, err := (&proof.Bundle{Statements: []proof.Logged{l}}).Marshal()
+		if err == nil || text != nil {
+			t.Errorf("%s: written as\n%s", name, text)
 		}
 	}
 }
