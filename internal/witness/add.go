@@ -200,7 +200,7 @@ func (w *Witness) advance(ctx context.Context, r *row, c *tlog.SignedCheckpoint,
 		next.grown++
 	}
 	var outcome error
-	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err := w.commit(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		outcome = nil
 		moved, err := move(ctx, tx, r, &next, unsuspected)
 		if err == nil && !moved {

@@ -145,6 +145,7 @@ type Witness struct {
 	o       Options
 	keys    keyCache
 	recent  rowCache
+	commits commits
 	gate    gate
 	rates   rates
 	metrics *metrics

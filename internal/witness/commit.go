@@ -1,0 +1,86 @@
+package witness
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"vitrine.example/internal/store"
+)
+
+// commits lets requests that come together share a transaction, and so a sync of
+// the disk: while one transaction is being committed, the next gathers.
+type commits struct {
+	mu      sync.Mutex
+	waiting []*commit
+	busy    bool
+}
+
+// commit is the part of one request. run may be called several times.
+type commit struct {
+	run  func(context.Context, *store.Tx) error
+	done chan error
+}
+
+const (
+	maxBatch      = 64
+	commitTimeout = time.Minute
+)
+
+// commit runs f in a durable transaction, perhaps with those of others. Where
+// ctx ends before, f may take effect all the same.
+func (w *Witness) commit(ctx context.Context, f func(context.Context, *store.Tx) error) error {
+	c := &commit{f, make(chan error, 1)}
+	w.commits.mu.Lock()
+	w.commits.waiting = append(w.commits.waiting, c)
+	lead := !w.commits.busy
+	w.commits.busy = true
+	w.commits.mu.Unlock()
+	if lead {
+		go w.commitAll(context.WithoutCancel(ctx))
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// commitAll works until nothing waits.
+func (w *Witness) commitAll(ctx context.Context) {
+	for {
+		w.commits.mu.Lock()
+		n := min(len(w.commits.waiting), maxBatch)
+		batch := w.commits.waiting[:n:n]
+		w.commits.waiting = w.commits.waiting[n:]
+		w.commits.busy = n > 0
+		w.commits.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		w.commitBatch(ctx, batch)
+	}
+}
+
+// commitBatch commits together, or else one by one: what is wrong with one
+// request is not the fault of others.
+func (w *Witness) commitBatch(ctx context.Context, batch []*commit) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, c := range batch {
+			if err := c.run(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, c := range batch {
+		if err != nil && len(batch) > 1 {
+			c.done <- w.update(ctx, c.run)
+		} else {
+			c.done <- err
+		}
+	}
+}
