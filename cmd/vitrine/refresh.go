@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine.example/internal/centre"
 	"vitrine.example/key"
 	"vitrine.example/proof"
 	"vitrine.example/tlog"
@@ -69,6 +70,10 @@ func refresh(ctx context.Context, b *proof.Bundle, s source) (int, error) {
 		}
 		keys[k.ID().String()] = k
 	}
+	logs, err := logKeys(info)
+	if err != nil {
+		return 0, err
+	}
 	for i := range b.Statements {
 		l := &b.Statements[i]
 		if l.Proof.Checkpoint.Origin != info.Origin {
@@ -78,7 +83,7 @@ func refresh(ctx context.Context, b *proof.Bundle, s source) (int, error) {
 		if !ok {
 			return 0, fmt.Errorf("%s does not show the key %s", info.Origin, l.Envelope.KeyID())
 		}
-		if err := refreshOne(ctx, l, k, s); err != nil {
+		if err := refreshOne(ctx, l, k, logs, s); err != nil {
 			return 0, fmt.Errorf("statement %s: %w", l.Envelope.Digest(), err)
 		}
 		n++
@@ -87,7 +92,7 @@ func refresh(ctx context.Context, b *proof.Bundle, s source) (int, error) {
 }
 
 // refreshOne replaces one proof by one that is not older and holds as well.
-func refreshOne(ctx context.Context, l *proof.Logged, k key.Public, s source) error {
+func refreshOne(ctx context.Context, l *proof.Logged, k key.Public, logs []tlog.Verifier, s source) error {
 	raw, err := s.proof(ctx, l.Proof.Index)
 	if err != nil {
 		return err
@@ -105,6 +110,44 @@ func refreshOne(ctx context.Context, l *proof.Logged, k key.Public, s source) er
 		return no(fmt.Errorf("the log is at %s, %d entries, but the bundle saw %s, %d entries", is.Origin, is.Size, was.Origin, was.Size),
 			"the node may have been restored from an old backup; do not replace the bundle")
 	}
+	if err := sameLog(logs, was, is); err != nil {
+		return err
+	}
 	*l = fresh
 	return nil
+}
+
+// logKeys are the keys of the log that a node shows.
+func logKeys(info centre.Info) ([]tlog.Verifier, error) {
+	var keys []tlog.Verifier
+	for _, s := range info.Log {
+		v, err := tlog.ParseVerifier(s)
+		if err != nil {
+			return nil, fmt.Errorf("log key of %s: %w", info.Origin, err)
+		}
+		keys = append(keys, v)
+	}
+	return keys, nil
+}
+
+// sameLog checks that a key which signed the old checkpoint signed the new one,
+// so that a server which is not the log cannot spoil a bundle. Whether the key
+// is to be trusted is for the policy that the bundle goes to.
+func sameLog(keys []tlog.Verifier, was, is *tlog.SignedCheckpoint) error {
+	why := fmt.Errorf("%s shows no key that signed the checkpoint in the bundle", was.Origin)
+	for _, v := range keys {
+		if _, err := v.Verify(was); err != nil || v.Name() != was.Origin {
+			continue
+		}
+		if _, err := v.Verify(is); err != nil {
+			why = fmt.Errorf("the log's new checkpoint: %w", err)
+			continue // of several keys of a log, one will do
+		}
+		if is.Size == was.Size && is.Root != was.Root {
+			return no(fmt.Errorf("the log shows two histories of %d entries", is.Size),
+				"keep this bundle and what the node serves now, and tell whoever relies on the log")
+		}
+		return nil
+	}
+	return why
 }
