@@ -1,9 +1,12 @@
 package verdict_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"vitrine.example/internal/fixture"
 	"vitrine.example/key"
@@ -97,4 +100,55 @@ func TestLogWithTwoKeysSignsATime(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever lines stand under a checkpoint and whatever the policy asks, an
+// accepted verdict is one that the packages below agree to.
+func TestAcceptedMeansChecked(t *testing.T) {
+	base := newScene(key.Ed25519)
+	stranger := fixture.New("stranger", key.P256, "x").Witnesses[0]
+	rapid.Check(t, func(t *rapid.T) {
+		s := *base
+		s.policy = policyOf(s.world, rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "quorum"))
+		s.policy.MaxAge = rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "age")
+		if s.policy.MaxAge == 0 && rapid.Bool().Draw(t, "no witnesses") {
+			s.policy.Log.Witnesses, s.policy.Log.Groups, s.policy.Log.Quorum = nil, nil, tlog.QuorumNone
+		}
+		s.checkpoint(func(c *tlog.SignedCheckpoint) {
+			foreign, err := stranger.SignCheckpoint(c.Checkpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := append(c.Signatures, foreign)
+			c.Signatures = nil
+			for i, line := range lines {
+				switch rapid.IntRange(0, 9).Draw(t, fmt.Sprint("line ", i)) {
+				case 0:
+					line.Bytes = slices.Clone(line.Bytes)
+					line.Bytes[rapid.IntRange(0, len(line.Bytes)-1).Draw(t, "byte")] ^= 1
+				case 1:
+					line.KeyID ^= 1
+				case 2:
+					c.Signatures = append(c.Signatures, line)
+				case 3:
+					continue
+				}
+				c.Signatures = append(c.Signatures, line)
+			}
+			if rapid.IntRange(0, 9).Draw(t, "extend") == 0 {
+				c.Extensions = []string{"x"}
+			}
+		})
+		l := s.input.Bundle.Statements[0]
+		_, err := s.policy.Log.Check(l.Proof.Checkpoint)
+		v := verdict.Evaluate(s.policy, s.input)
+		checkSane(t, v)
+		if v.Accepted && (err != nil || l.Verify(s.world.Vendor.Public()) != nil) {
+			t.Fatalf("accepted, and Check says %v:\n%s", err, v)
+		}
+		// The scene's times are an hour old and all the same.
+		if !v.Accepted && err == nil && s.policy.Log.Quorum != tlog.QuorumNone {
+			t.Fatalf("refused, and Check accepts:\n%s", v)
+		}
+	})
 }
