@@ -112,7 +112,7 @@ func newBundleExport(c *console) *cobra.Command {
 		Long: `Write one statement of a bundle as a Sigstore bundle v0.3, and beside it what
 cosign needs to verify it offline: a trusted root and the vendor's public key.
 The keys come from a policy, which is found as vitrine verify finds it.`,
-		Example: `  vitrine bundle export --sigstore app.tar.gz.vitrine -o app.sigstore.json --trusted-root root.json --key-out vendor-key.pem`,
+		Example: `  vitrine bundle export --sigstore app.tar.gz.vitrine --policy vitrine-policy.toml -o app.sigstore.json --trusted-root root.json --key-out vendor-key.pem`,
 		Args:    operands("BUNDLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !e.sigstore {

@@ -112,7 +112,7 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	if err := modes(dir, base.dir); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
+	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "--policy", "vitrine-policy.toml", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

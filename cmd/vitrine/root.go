@@ -20,7 +20,7 @@ A customer verifies file, bundle and policy without any network.`,
 		Example: `  vitrine init node --url https://vendor.example
   vitrine release publish --product pkg:generic/app@1.0 --artifact app.tar.gz node
   vitrine policy init --node node -o vitrine-policy.toml
-  vitrine verify app.tar.gz`,
+  vitrine verify app.tar.gz --policy vitrine-policy.toml`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},

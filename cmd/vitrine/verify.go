@@ -15,9 +15,6 @@ import (
 	"vitrine.example/verdict"
 )
 
-// policyName is the policy file that is looked for where none is given.
-const policyName = "vitrine-policy.toml"
-
 // barFrom is the size from which people who wait for a hash see a bar.
 const barFrom = 256 << 20
 
@@ -28,11 +25,11 @@ func newVerify(c *console) *cobra.Command {
 		Short: "decide offline whether a file is what its vendor released",
 		Long: `Decide whether FILE meets a policy, from its bundle alone. No network is used.
 
-The bundle is FILE.vitrine, and the policy ./vitrine-policy.toml or the one in
-$XDG_CONFIG_HOME/vitrine/policy.toml, unless others are given.
+The bundle is FILE.vitrine and the policy $XDG_CONFIG_HOME/vitrine/policy.toml
+(or ~/.config/vitrine/policy.toml), unless others are given.
 Exits 0 where FILE is accepted, 1 where it is refused, 2 where nothing could be
 decided.`,
-		Example: `  vitrine verify app.tar.gz
+		Example: `  vitrine verify app.tar.gz --policy vitrine-policy.toml
   vitrine verify app.tar.gz --policy vitrine-policy.toml --json`,
 		Args: operands("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -92,7 +89,6 @@ func (c *console) verify(file, bundle, policy string, now time.Time) error {
 		return err
 	}
 	if found {
-		// It may have come with the file, which then would vouch for itself.
 		c.say("decided by %s", oneLine(policy))
 	}
 	v := verdict.Evaluate(p, verdict.Input{File: file, Size: n, Digest: d, Bundle: b, Now: now})
@@ -164,8 +160,7 @@ func readBundle(path string) (*proof.Bundle, error) {
 	return b, nil
 }
 
-// readPolicy reads a policy file: the one named, else that of the working
-// directory, else that of the user.
+// readPolicy reads a policy file: the one named, else that of the user.
 func readPolicy(path string) (*verdict.Policy, error) {
 	if path == "" {
 		found, err := findPolicy()
@@ -185,18 +180,20 @@ func readPolicy(path string) (*verdict.Policy, error) {
 	return p, nil
 }
 
+// findPolicy returns the user's own policy. The working directory is not looked
+// into: whoever packed it would choose what is asked of what it holds.
 func findPolicy() (string, error) {
-	places := []string{policyName}
-	if dir, err := os.UserConfigDir(); err == nil {
-		places = append(places, filepath.Join(dir, "vitrine", "policy.toml"))
+	const hint = "name one with --policy, or make one: vitrine policy init --node https://… -o %s"
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", withHint(fmt.Errorf("no policy: --policy is not given, and %w", err), hint, "policy.toml")
 	}
-	for _, p := range places {
-		if _, err := os.Stat(p); err == nil {
-			return p, nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("looking for a policy: %w", err)
-		}
+	p := filepath.Join(dir, "vitrine", "policy.toml")
+	switch _, err := os.Stat(p); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", withHint(fmt.Errorf("no policy: --policy is not given and there is no %s", p), hint, p)
+	case err != nil:
+		return "", fmt.Errorf("looking for a policy: %w", err)
 	}
-	return "", withHint(fmt.Errorf("no policy: --policy is not given and there is no ./%s", policyName),
-		"make one with: vitrine policy init --node https://… -o %s", policyName)
+	return p, nil
 }
