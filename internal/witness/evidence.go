@@ -74,7 +74,7 @@ func (w *Witness) Evidence(ctx context.Context, origin string) (out []Evidence, 
 }
 
 // judge looks at a checkpoint that the log has signed and that was refused, and
-// keeps it where it contradicts what was cosigned, or may.
+// keeps it where it contradicts what was cosigned, or may once the log has grown.
 func (w *Witness) judge(ctx context.Context, r *row, c *tlog.SignedCheckpoint, refused error) {
 	var a []byte
 	err := w.view(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -89,7 +89,7 @@ func (w *Witness) judge(ctx context.Context, r *row, c *tlog.SignedCheckpoint, r
 			_, err := w.keepFork(ctx, tx, r, a, c, w.now())
 			return err
 		})
-	case f != nil && f.status == http.StatusUnprocessableEntity && r.checkpoint != nil && w.rates.take(r, false, w.o.Now()) == nil:
+	case f != nil && f.status == http.StatusUnprocessableEntity && c.Size > r.size && r.checkpoint != nil && w.rates.take(r, false, w.o.Now()) == nil:
 		err = w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
 			return w.keepSuspect(ctx, tx, r, c, w.now())
 		})

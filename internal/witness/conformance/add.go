@@ -46,7 +46,7 @@ var firstChecks = []check{
 		_, err = e.addWants(p, q, http.StatusUnprocessableEntity)
 		return err
 	}},
-	{"first", sectionAdd, Must, "200 and cosignatures for the first checkpoint, from old size zero", func(e *env) error { return e.grow(e.logs[mainLog], 5) }},
+	{First, sectionAdd, Must, "200 and cosignatures for the first checkpoint, from old size zero", func(e *env) error { return e.grow(e.logs[mainLog], 5) }},
 }
 
 // refusedCheckpoint sends a checkpoint that the log's key has signed although

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,6 +17,9 @@ func subtreeCheck(id string, level Level, status int, text string, change func(e
 		q, err := e.subtreeRequest(8, 13)
 		if err != nil {
 			return err
+		}
+		if len(q.Proof) == 0 {
+			return errors.New("the witness has cosigned nothing that is large enough")
 		}
 		if err := change(e, q); err != nil {
 			return err
