@@ -202,7 +202,11 @@ func (w *Witness) advance(ctx context.Context, r *row, c *tlog.SignedCheckpoint,
 	var outcome error
 	err := w.commit(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		outcome = nil
-		moved, err := move(ctx, tx, r, &next, unsuspected)
+		condition := "" // what came under this size was judged when the log grew to it
+		if grows {
+			condition = unsuspected
+		}
+		moved, err := move(ctx, tx, r, &next, condition)
 		if err == nil && !moved {
 			moved, outcome, err = w.moveSuspected(ctx, tx, r, &next, c)
 		}

@@ -117,6 +117,24 @@ func TestSuspectBecomesFork(t *testing.T) {
 	})
 }
 
+// Two suspects of one size are one hold: an operator sees both, accepts them with
+// one reason, and the log is cosigned at that size as often as it asks.
+func TestSuspectsOfOneSize(t *testing.T) {
+	each(t, func(t *testing.T, w *witness.Witness, _ witness.Options) {
+		l := addLog(t, w, newLog(t, "log.example/suspects").grow(9, "entry"))
+		wants(t, post(w, l.request(0, 8)), http.StatusOK, "")
+		for _, entry := range []string{"second", "third"} {
+			wants(t, post(w, l.fork(2, 9, entry).request(8, 9)), http.StatusUnprocessableEntity, "")
+		}
+		wants(t, post(w, l.request(8, 9)), http.StatusServiceUnavailable, "")
+		if err := w.Resume(t.Context(), l.origin, "both were a test"); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, post(w, l.request(8, 9)), http.StatusOK, "")
+		wants(t, post(w, l.request(9, 9)), http.StatusOK, "")
+	})
+}
+
 func TestEvidenceIsBounded(t *testing.T) {
 	each(t, func(t *testing.T, w *witness.Witness, _ witness.Options) {
 		l := addLog(t, w, newLog(t, "log.example/many")).grow(100, "entry")

@@ -91,6 +91,15 @@ func (w *Witness) judge(ctx context.Context, r *row, c *tlog.SignedCheckpoint, r
 		})
 	case f != nil && f.status == http.StatusUnprocessableEntity && c.Size > r.size && r.checkpoint != nil && w.rates.take(r, false, w.o.Now()) == nil:
 		err = w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			// The log may have grown to that size since the row was read.
+			a, err := contradicted(ctx, tx, r, c)
+			if err != nil {
+				return err
+			}
+			if a != nil {
+				_, err = w.keepFork(ctx, tx, r, a, c, w.now())
+				return err
+			}
 			return w.keepSuspect(ctx, tx, r, c, w.now())
 		})
 	}
@@ -118,16 +127,19 @@ func (w *Witness) judgeSuspects(ctx context.Context, tx *store.Tx, r *row, c *tl
 	if err != nil {
 		return false, err
 	}
-	for _, b := range others {
+	held := false
+	for _, b := range others { // all of them, so that an operator sees and accepts them at once
 		other, err := tlog.ParseCheckpoint(b)
 		if err != nil {
 			return false, fmt.Errorf("evidence in the database: %w", err)
 		}
-		if forked, err := w.keepFork(ctx, tx, r, c.Marshal(), other, now); forked || err != nil {
-			return forked, err
+		forked, err := w.keepFork(ctx, tx, r, c.Marshal(), other, now)
+		if err != nil {
+			return false, err
 		}
+		held = held || forked
 	}
-	return false, nil
+	return held, nil
 }
 
 // suspects returns what was kept under the size of c with another root.
