@@ -39,6 +39,7 @@ type Config struct {
 	RequestBurst       int64    `toml:"request-burst"`
 	MetricsListen      string   `toml:"metrics-listen"`
 	AddListen          string   `toml:"add-listen"`
+	Hosts              []string `toml:"hosts"`
 	Database           Database `toml:"database"`
 	StatementKey       string   `toml:"statement-key"`
 	LogKey             string   `toml:"log-key"`
@@ -51,6 +52,7 @@ type Config struct {
 	interval time.Duration
 	level    slog.Level
 	proxies  []netip.Prefix
+	hosts    hosts
 }
 
 // Database is a file path or a postgres:// URL. It prints without a password.
@@ -218,6 +220,9 @@ func (c *Config) check() (key string, err error) {
 	}
 	if c.proxies, err = prefixes(c.TrustedProxies); err != nil {
 		return "trusted-proxies", err
+	}
+	if c.hosts, err = parseHosts(c.Hosts); err != nil {
+		return "hosts", err
 	}
 	for _, k := range []struct {
 		key string
