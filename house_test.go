@@ -46,6 +46,7 @@ var floors = map[string]int{
 	"internal/snapshot":            0,
 	"internal/store":               0,
 	"digest":                       -1,
+	"internal/meter":               -1,
 	"internal/strictjson":          -1,
 }
 

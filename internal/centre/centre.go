@@ -23,12 +23,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/mod/sumdb/note"
 
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/meter"
 	"vitrine.example/internal/projection"
 	"vitrine.example/internal/store"
 	"vitrine.example/internal/web"
@@ -56,7 +56,7 @@ type Node struct {
 	content    *content.Store
 	ledger     *ledger.Ledger
 	projection *projection.Projection
-	metrics    *prometheus.Registry
+	metrics    *meter.Registry
 	held       contentCount
 
 	control  *controlServer

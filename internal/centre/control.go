@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
@@ -140,7 +138,7 @@ func (n *Node) controlHandler() http.Handler {
 		out, err := n.rebuild(r.Context(), nil)
 		reply(w, out, err)
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", n.metrics)
 	return mux
 }
 

@@ -9,12 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sys/unix"
 
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/content"
+	"vitrine.example/internal/meter"
 	"vitrine.example/internal/store"
 )
 
@@ -106,14 +105,14 @@ func (c *contentCount) both(ctx context.Context, s *content.Store) (n, bytes int
 }
 
 // newMetrics registers what a node measures of itself.
-func (n *Node) newMetrics() (*prometheus.Registry, error) {
-	r := prometheus.NewRegistry()
+func (n *Node) newMetrics() (*meter.Registry, error) {
+	r := meter.NewRegistry()
 	all := append(n.ledger.Collectors(),
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		meter.Runtime(),
+		meter.Process(),
+		meter.NewGaugeFunc(meter.GaugeOpts{
 			Name: "vitrine_build_info", Help: "Always 1; the labels tell what runs.",
-			ConstLabels: prometheus.Labels{"software": software(), "go": runtime.Version(), "database": n.db.Engine()},
+			ConstLabels: meter.Labels{"software": software(), "go": runtime.Version(), "database": n.db.Engine()},
 		}, func() float64 { return 1 }),
 		gauge("vitrine_projection_behind_entries", "Published entries that the pages do not show yet.", n.behind),
 		gauge("vitrine_content_objects", "Stored digests.", func(ctx context.Context) (float64, error) {
@@ -143,8 +142,8 @@ func (n *Node) newMetrics() (*prometheus.Registry, error) {
 const gaugeTimeout = 5 * time.Second
 
 // gauge measures when it is asked; what cannot be measured is -1.
-func gauge(name, help string, f func(context.Context) (float64, error)) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+func gauge(name, help string, f func(context.Context) (float64, error)) meter.Collector {
+	return meter.NewGaugeFunc(meter.GaugeOpts{Name: name, Help: help}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), gaugeTimeout)
 		defer cancel()
 		v, err := f(ctx)

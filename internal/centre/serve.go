@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"vitrine.example/internal/web"
 )
 
@@ -98,7 +96,7 @@ func (n *Node) site() (http.Handler, error) {
 // listen opens every configured address, the pages first, or none.
 func (n *Node) listen(ctx context.Context, site http.Handler) (out []*listener, err error) {
 	metrics := http.NewServeMux()
-	metrics.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
+	metrics.Handle("GET /metrics", n.metrics)
 	metrics.Handle("GET /healthz", site)
 	metrics.Handle("GET /readyz", site)
 	for _, a := range []struct {

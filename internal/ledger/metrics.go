@@ -3,28 +3,28 @@ package ledger
 import (
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"vitrine.example/internal/meter"
 )
 
 // metrics are those of one log.
 type metrics struct {
-	adds        *prometheus.CounterVec
-	latency     prometheus.Histogram
-	checkpoints prometheus.Counter
+	adds        *meter.CounterVec
+	latency     meter.Histogram
+	checkpoints meter.Counter
 }
 
 func newMetrics() *metrics {
 	return &metrics{
-		adds: prometheus.NewCounterVec(prometheus.CounterOpts{
+		adds: meter.NewCounterVec(meter.CounterOpts{
 			Name: "vitrine_log_adds_total",
 			Help: "Calls that add an entry, by outcome: new, duplicate, busy or failed.",
 		}, []string{"outcome"}),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+		latency: meter.NewHistogram(meter.HistogramOpts{
 			Name:    "vitrine_log_publish_seconds",
 			Help:    "Time from taking an entry to a published checkpoint that covers it.",
 			Buckets: []float64{.05, .1, .15, .2, .25, .3, .4, .5, .75, 1, 2.5, 5, 10},
 		}),
-		checkpoints: prometheus.NewCounter(prometheus.CounterOpts{
+		checkpoints: meter.NewCounter(meter.CounterOpts{
 			Name: "vitrine_log_checkpoints_total",
 			Help: "Checkpoints published.",
 		}),
@@ -45,11 +45,11 @@ func (m *metrics) publishedCalls(calls []*call) {
 }
 
 // Collectors returns the metrics of this log, to be registered once.
-func (l *Ledger) Collectors() []prometheus.Collector {
-	gauge := func(name, help string, f func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
+func (l *Ledger) Collectors() []meter.Collector {
+	gauge := func(name, help string, f func() float64) meter.Collector {
+		return meter.NewGaugeFunc(meter.GaugeOpts{Name: name, Help: help}, f)
 	}
-	return []prometheus.Collector{
+	return []meter.Collector{
 		l.metrics.adds, l.metrics.latency, l.metrics.checkpoints,
 		gauge("vitrine_log_sequenced_entries", "Entries that have an index.",
 			func() float64 { return float64(l.sequenced.Load()) }),

@@ -1,11 +1,12 @@
 package ledger_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/meter"
 	"vitrine.example/internal/store/storetest"
 )
 
@@ -18,29 +19,25 @@ func TestCollectors(t *testing.T) {
 	if _, err := l.Add(t.Context(), make([]byte, ledger.MaxEntry+1)); err == nil {
 		t.Fatal("too large an entry was taken")
 	}
-	reg := prometheus.NewPedanticRegistry()
+	reg := meter.NewRegistry()
 	for _, c := range l.Collectors() {
 		if err := reg.Register(c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	got := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			name := f.GetName()
-			for _, label := range m.GetLabel() {
-				name += " " + label.GetValue()
+	for line := range strings.Lines(string(reg.Text())) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name != "#" {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatalf("%q: %v", line, err)
 			}
-			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			got[name] = v
 		}
 	}
 	for name, want := range map[string]float64{
-		"vitrine_log_adds_total new": 7, "vitrine_log_adds_total duplicate": 2, "vitrine_log_adds_total failed": 1,
-		"vitrine_log_sequenced_entries": 7, "vitrine_log_published_entries": 7, "vitrine_log_publish_seconds": 7,
+		`vitrine_log_adds_total{outcome="new"}`: 7, `vitrine_log_adds_total{outcome="duplicate"}`: 2, `vitrine_log_adds_total{outcome="failed"}`: 1,
+		"vitrine_log_sequenced_entries": 7, "vitrine_log_published_entries": 7, "vitrine_log_publish_seconds_count": 7,
 		"vitrine_log_waiting_calls": 0, "vitrine_log_queued_entries": 0, "vitrine_log_refusing": 0,
 	} {
 		if v, ok := got[name]; !ok || v != want {

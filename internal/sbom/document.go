@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/package-url/packageurl-go"
 
 	"vitrine.example/digest"
@@ -22,24 +21,24 @@ const (
 	propPackage  = "vitrine:go:package"  // of the binary: import path of the main package
 )
 
-// document lays out the whole SBOM.
-func document(info *debug.BuildInfo, d digest.Digest) *cdx.BOM {
+// lay lays out the whole SBOM.
+func lay(info *debug.BuildInfo, d digest.Digest) *document {
 	root := binary(info, d)
-	parts := append([]cdx.Component{stdlib(info.GoVersion)}, modules(info.Deps)...)
+	parts := append([]component{stdlib(info.GoVersion)}, modules(info.Deps)...)
 	refs := make([]string, len(parts))
 	for i, p := range parts {
-		refs[i] = p.BOMRef
+		refs[i] = p.Ref
 	}
 	slices.Sort(refs)
-	bom := cdx.NewBOM()
-	bom.SerialNumber = serial(d)
-	bom.Metadata = &cdx.Metadata{
-		Tools:     &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: "vitrine"}}},
-		Component: &root,
+	return &document{
+		Schema: bomSchema, Format: bomFormat, Spec: bomSpec, Serial: serial(d), Version: 1,
+		Metadata: metadata{
+			Tools:     tools{[]component{{Type: typeApplication, Name: "vitrine"}}},
+			Component: root,
+		},
+		Components:   parts,
+		Dependencies: []dependency{{Ref: root.Ref, DependsOn: refs}},
 	}
-	bom.Components = &parts
-	bom.Dependencies = &[]cdx.Dependency{{Ref: root.BOMRef, Dependencies: &refs}}
-	return bom
 }
 
 // serial derives the serial number from the file: a UUID of version 8 (RFC
@@ -51,67 +50,67 @@ func serial(d digest.Digest) string {
 }
 
 // binary describes the file itself.
-func binary(info *debug.BuildInfo, d digest.Digest) cdx.Component {
+func binary(info *debug.BuildInfo, d digest.Digest) component {
 	name := cmp.Or(info.Main.Path, info.Path, "unknown")
-	c := cdx.Component{
-		BOMRef:  "sha256:" + d.String(),
-		Type:    cdx.ComponentTypeApplication,
+	c := component{
+		Ref:     "sha256:" + d.String(),
+		Type:    typeApplication,
 		Name:    name,
 		Version: info.Main.Version,
-		Hashes:  &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: d.String()}},
+		Hashes:  []hash{{algSHA256, d.String()}},
 	}
 	if info.Main.Path != "" {
 		c.PackageURL = purl(info.Main.Path, strings.Trim(info.Main.Version, "()"))
 	}
-	props := []cdx.Property{{Name: propPackage, Value: info.Path}}
+	props := []property{{Name: propPackage, Value: info.Path}}
 	if info.Main.Sum != "" {
-		props = append(props, cdx.Property{Name: propSum, Value: info.Main.Sum})
+		props = append(props, property{Name: propSum, Value: info.Main.Sum})
 	}
 	for _, s := range info.Settings {
-		props = append(props, cdx.Property{Name: propSetting + s.Key, Value: s.Value})
+		props = append(props, property{Name: propSetting + s.Key, Value: s.Value})
 	}
 	c.Properties = sorted(props)
 	return c
 }
 
 // stdlib is the standard library, under the name that vulnerability databases use.
-func stdlib(goVersion string) cdx.Component {
+func stdlib(goVersion string) component {
 	version, _, _ := strings.Cut(strings.TrimPrefix(goVersion, "go"), " ")
-	c := cdx.Component{
-		BOMRef: "go:stdlib@" + version, Type: cdx.ComponentTypeLibrary, Name: "stdlib", Version: version,
+	c := component{
+		Ref: "go:stdlib@" + version, Type: typeLibrary, Name: "stdlib", Version: version,
 		PackageURL: purl("stdlib", version),
 	}
 	if experiments := strings.TrimPrefix(goVersion, "go"+version); experiments != "" {
-		c.Properties = &[]cdx.Property{{Name: propSetting + "version", Value: goVersion}}
+		c.Properties = []property{{Name: propSetting + "version", Value: goVersion}}
 	}
 	return c
 }
 
 // modules describes what was linked in, sorted by path.
-func modules(deps []*debug.Module) []cdx.Component {
-	var list []cdx.Component
+func modules(deps []*debug.Module) []component {
+	var list []component
 	for _, m := range deps {
 		if m != nil {
 			list = append(list, module(m))
 		}
 	}
-	slices.SortFunc(list, func(a, b cdx.Component) int { return strings.Compare(a.BOMRef, b.BOMRef) })
-	return slices.CompactFunc(list, func(a, b cdx.Component) bool { return a.BOMRef == b.BOMRef })
+	slices.SortFunc(list, func(a, b component) int { return strings.Compare(a.Ref, b.Ref) })
+	return slices.CompactFunc(list, func(a, b component) bool { return a.Ref == b.Ref })
 }
 
 // module describes one module; where it was replaced, what is in the binary is
 // the replacement.
-func module(m *debug.Module) cdx.Component {
-	used, props := m, []cdx.Property(nil)
+func module(m *debug.Module) component {
+	used, props := m, []property(nil)
 	if m.Replace != nil {
 		used = m.Replace
-		props = append(props, cdx.Property{Name: propReplaces, Value: m.Path + "@" + m.Version})
+		props = append(props, property{Name: propReplaces, Value: m.Path + "@" + m.Version})
 	}
 	if used.Sum != "" {
-		props = append(props, cdx.Property{Name: propSum, Value: used.Sum})
+		props = append(props, property{Name: propSum, Value: used.Sum})
 	}
-	c := cdx.Component{
-		BOMRef: "go:" + m.Path + "@" + m.Version, Type: cdx.ComponentTypeLibrary,
+	c := component{
+		Ref: "go:" + m.Path + "@" + m.Version, Type: typeLibrary,
 		Name: used.Path, Version: strings.Trim(used.Version, "()"), Properties: sorted(props),
 	}
 	if !local(used.Path) {
@@ -141,10 +140,7 @@ func purl(path, version string) string {
 	return p.ToString()
 }
 
-func sorted(props []cdx.Property) *[]cdx.Property {
-	if len(props) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(props, func(a, b cdx.Property) int { return strings.Compare(a.Name, b.Name) })
-	return &props
+func sorted(props []property) []property {
+	slices.SortStableFunc(props, func(a, b property) int { return strings.Compare(a.Name, b.Name) })
+	return props
 }

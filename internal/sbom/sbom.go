@@ -14,12 +14,11 @@ import (
 	"bytes"
 	"cmp"
 	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
-
-	cdx "github.com/CycloneDX/cyclonedx-go"
 
 	"vitrine.example/digest"
 )
@@ -41,8 +40,10 @@ func Go(r io.ReaderAt, d digest.Digest) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	enc := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
-	if err := enc.EncodeVersion(document(info, d), cdx.SpecVersion1_6); err != nil {
+	enc := json.NewEncoder(&out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(lay(info, d)); err != nil {
 		return nil, fmt.Errorf("writing sbom: %w", err)
 	}
 	if out.Len() > MaxSize {

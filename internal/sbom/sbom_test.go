@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"vitrine.example/digest"
@@ -134,6 +135,24 @@ func parse(t *testing.T, doc []byte) (b bom) {
 	return b
 }
 
+// asWritten reads a document with CycloneDX's own library, which must know every
+// field and write the same bytes again.
+func asWritten(t *testing.T, doc []byte) {
+	t.Helper()
+	var b cdx.BOM
+	if err := cdx.NewBOMDecoder(bytes.NewReader(doc), cdx.BOMFileFormatJSON).Decode(&b); err != nil {
+		t.Fatal(err)
+	}
+	var again bytes.Buffer
+	enc := cdx.NewBOMEncoder(&again, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
+	if err := enc.EncodeVersion(&b, cdx.SpecVersion1_6); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(doc, again.Bytes()) {
+		t.Errorf("CycloneDX's library writes it otherwise:\n%s\nours:\n%s", again.Bytes(), doc)
+	}
+}
+
 // TestGoBinaries reads binaries of three formats: what the linker wrote must be
 // in the document, which must be valid and the same each time.
 func TestGoBinaries(t *testing.T) {
@@ -148,6 +167,7 @@ func TestGoBinaries(t *testing.T) {
 				t.Fatal(err)
 			}
 			valid(t, schema, doc)
+			asWritten(t, doc)
 			if again, err := Go(bytes.NewReader(bin), d); err != nil || !bytes.Equal(doc, again) {
 				t.Errorf("the second document differs (%v)", err)
 			}
@@ -196,6 +216,7 @@ func TestRealModule(t *testing.T) {
 		t.Fatal(err)
 	}
 	valid(t, official(t), doc)
+	asWritten(t, doc)
 	b := parse(t, doc)
 	if len(b.Components) != 2 {
 		t.Fatalf("components: %+v", b.Components)
@@ -238,7 +259,7 @@ func TestReplacement(t *testing.T) {
 		t.Errorf("component: %+v", c)
 	}
 	want := []string{"vitrine:go:h1=h1:right=", "vitrine:go:replaces=example.org/a@v1.0.0"}
-	for i, p := range *c.Properties {
+	for i, p := range c.Properties {
 		if p.Name+"="+p.Value != want[i] {
 			t.Errorf("property %d: %+v, want %s", i, p, want[i])
 		}

@@ -4,20 +4,20 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"vitrine.example/internal/meter"
 )
 
 // observe counts and times requests, and logs them for whoever looks closely.
 // Clients' addresses are nobody's business and are not logged.
 func observe(o Options, next http.Handler) http.Handler {
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+	requests := meter.NewCounterVec(meter.CounterOpts{
 		Name: "vitrine_http_requests_total", Help: "Requests answered, by address and status.",
 	}, []string{"pattern", "code"})
-	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	seconds := meter.NewHistogramVec(meter.HistogramOpts{
 		Name: "vitrine_http_request_seconds", Help: "Time to answer a request.",
 		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 	}, []string{"pattern"})
-	flying := prometheus.NewGauge(prometheus.GaugeOpts{
+	flying := meter.NewGauge(meter.GaugeOpts{
 		Name: "vitrine_http_requests_in_flight", Help: "Requests being answered.",
 	})
 	if o.Metrics != nil {

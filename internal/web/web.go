@@ -20,10 +20,9 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/meter"
 	"vitrine.example/internal/projection"
 )
 
@@ -46,7 +45,7 @@ type Options struct {
 	// Ready returns why the node is not ready, nothing where it is.
 	Ready   func(context.Context) []string
 	Logger  *slog.Logger
-	Metrics prometheus.Registerer // nil: none
+	Metrics meter.Registerer // nil: none
 	Now     func() time.Time
 	// Rate is how many requests a second one client may make for long, Burst
 	// how many at once. A Rate of 0 means no limit.

@@ -4,37 +4,37 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"vitrine.example/internal/meter"
 )
 
 type metrics struct {
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
-	evidence *prometheus.CounterVec
-	growth   prometheus.Counter
-	last     prometheus.Gauge
+	requests *meter.CounterVec
+	seconds  *meter.HistogramVec
+	evidence *meter.CounterVec
+	growth   meter.Counter
+	last     meter.Gauge
 }
 
 func newMetrics() *metrics {
 	return &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: meter.NewCounterVec(meter.CounterOpts{
 			Name: "vitrine_witness_requests_total",
 			Help: "Requests to the witness, by call and status.",
 		}, []string{"call", "code"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		seconds: meter.NewHistogramVec(meter.HistogramOpts{
 			Name:    "vitrine_witness_seconds",
 			Help:    "Time to answer a request that has been read, by call.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"call"}),
-		evidence: prometheus.NewCounterVec(prometheus.CounterOpts{
+		evidence: meter.NewCounterVec(meter.CounterOpts{
 			Name: "vitrine_witness_evidence_total",
 			Help: "Checkpoints kept as evidence, by kind: fork or suspect.",
 		}, []string{"kind"}),
-		growth: prometheus.NewCounter(prometheus.CounterOpts{
+		growth: meter.NewCounter(meter.CounterOpts{
 			Name: "vitrine_witness_growth_total",
 			Help: "Checkpoints cosigned that were larger than the one before.",
 		}),
-		last: prometheus.NewGauge(prometheus.GaugeOpts{
+		last: meter.NewGauge(meter.GaugeOpts{
 			Name: "vitrine_witness_cosigned_timestamp_seconds",
 			Help: "When a checkpoint was cosigned last.",
 		}),
@@ -47,7 +47,7 @@ func (m *metrics) served(call string, code int, took time.Duration) {
 }
 
 // Collectors returns the metrics of this witness, to be registered once.
-func (w *Witness) Collectors() []prometheus.Collector {
+func (w *Witness) Collectors() []meter.Collector {
 	m := w.metrics
-	return []prometheus.Collector{m.requests, m.seconds, m.evidence, m.growth, m.last}
+	return []meter.Collector{m.requests, m.seconds, m.evidence, m.growth, m.last}
 }
