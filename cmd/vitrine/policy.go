@@ -133,8 +133,8 @@ func (p *policyFlags) policy(cmd *cobra.Command, c *console) (*verdict.Policy, e
 	return pol, nil
 }
 
-// trustNode adds the keys of a node's public page. The log is known by its
-// plain Ed25519 key; a further ML-DSA-44 key signs the same checkpoints.
+// trustNode adds the keys of a node's public page. Either key of a log will do,
+// but only its ML-DSA-44 key signs a time, which max-age may need.
 func trustNode(pol *verdict.Policy, info centre.Info) error {
 	for _, s := range info.Log {
 		v, err := tlog.ParseVerifier(s)
@@ -144,9 +144,7 @@ func trustNode(pol *verdict.Policy, info centre.Info) error {
 		if v.Name() != info.Origin {
 			return fmt.Errorf("log key is of %q, but the origin is %q", v.Name(), info.Origin)
 		}
-		if v.Type() == tlog.Ed25519 {
-			pol.Log.Logs = append(pol.Log.Logs, tlog.PolicyLog{Key: v, URL: info.URL})
-		}
+		pol.Log.Logs = append(pol.Log.Logs, tlog.PolicyLog{Key: v, URL: info.URL})
 	}
 	if len(pol.Log.Logs) == 0 {
 		return errors.New("it shows no log key")
