@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +16,15 @@ import (
 
 func newBundleRefresh(c *console) *cobra.Command {
 	var out string
+	var fewer bool
 	cmd := &cobra.Command{
 		Use:   "refresh BUNDLE NODE",
 		Short: "put fresh proofs into a bundle",
 		Long: `Fetch new proofs, under the newest checkpoint, for the statements that stand in
-the log of NODE (a URL or a directory), and write the bundle again.`,
+the log of NODE (a URL or a directory), and write the bundle again.
+
+A proof is kept as it is where the newest checkpoint lacks a signature, such as
+that of a witness, which its own checkpoint bears.`,
 		Example: `  vitrine bundle refresh app.tar.gz.vitrine node`,
 		Args:    operands("BUNDLE", "NODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,15 +32,19 @@ the log of NODE (a URL or a directory), and write the bundle again.`,
 			if err != nil {
 				return err
 			}
-			n := 0
+			var done refreshed
 			err = c.source(cmd.Context(), args[1], func(s source) error {
-				n, err = refresh(cmd.Context(), b, s)
+				done, err = refresh(cmd.Context(), b, s, fewer)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			if n == 0 {
+			switch {
+			case done.fresh == 0 && done.kept > 0:
+				return no(fmt.Errorf("bundle %s is better as it is: %s", args[0], done.why()),
+					"try again later, or take the newest checkpoint as it is with --fewer-signatures")
+			case done.fresh == 0:
 				return fmt.Errorf("bundle %s: none of its statements stands in the log of %s", args[0], args[1])
 			}
 			raw, err := b.Marshal()
@@ -47,32 +57,47 @@ the log of NODE (a URL or a directory), and write the bundle again.`,
 			if err := c.output(out, raw, true); err != nil {
 				return err
 			}
-			c.say("%s refreshed", plural(int64(n), "proof", "proofs"))
+			c.say("%s refreshed", plural(int64(done.fresh), "proof", "proofs"))
+			if done.kept > 0 {
+				c.say("%s kept: %s", plural(int64(done.kept), "proof", "proofs"), done.why())
+			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&out, "out", "o", "", "`file` to write; default: BUNDLE itself")
+	f := cmd.Flags()
+	f.StringVarP(&out, "out", "o", "", "`file` to write; default: BUNDLE itself")
+	f.BoolVar(&fewer, "fewer-signatures", false, "take the newest checkpoint even where signatures are missing")
 	return cmd
 }
 
-// refresh replaces the proofs of the statements that stand in the log of s,
-// and returns how many.
-func refresh(ctx context.Context, b *proof.Bundle, s source) (int, error) {
+// refreshed is what became of the proofs of one log.
+type refreshed struct {
+	fresh, kept int
+	missing     []string // who signed what was kept, and not the newest checkpoint
+}
+
+func (r refreshed) why() string {
+	return "the log's newest checkpoint lacks the signature of " + strings.Join(r.missing, ", ")
+}
+
+// refresh replaces the proofs of the statements that stand in the log of s.
+// Those that would lose a signature are kept, unless fewer may do.
+func refresh(ctx context.Context, b *proof.Bundle, s source, fewer bool) (done refreshed, err error) {
 	info, err := s.info(ctx)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
-	keys, n := map[string]key.Public{}, 0
+	keys := map[string]key.Public{}
 	for _, p := range info.Statement {
 		k, err := key.ParsePublic([]byte(p))
 		if err != nil {
-			return 0, fmt.Errorf("statement key of %s: %w", info.Origin, err)
+			return done, fmt.Errorf("statement key of %s: %w", info.Origin, err)
 		}
 		keys[k.ID().String()] = k
 	}
 	logs, err := logKeys(info)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	for i := range b.Statements {
 		l := &b.Statements[i]
@@ -81,40 +106,59 @@ func refresh(ctx context.Context, b *proof.Bundle, s source) (int, error) {
 		}
 		k, ok := keys[l.Envelope.KeyID().String()]
 		if !ok {
-			return 0, fmt.Errorf("%s does not show the key %s", info.Origin, l.Envelope.KeyID())
+			return done, fmt.Errorf("%s does not show the key %s", info.Origin, l.Envelope.KeyID())
 		}
-		if err := refreshOne(ctx, l, k, logs, s); err != nil {
-			return 0, fmt.Errorf("statement %s: %w", l.Envelope.Digest(), err)
+		p, err := newest(ctx, l, k, logs, s)
+		if err != nil {
+			return done, fmt.Errorf("statement %s: %w", l.Envelope.Digest(), err)
 		}
-		n++
+		if missing := unsigned(l.Proof.Checkpoint, p.Checkpoint); len(missing) > 0 && !fewer {
+			done.kept++
+			for _, m := range missing {
+				if !slices.Contains(done.missing, m) {
+					done.missing = append(done.missing, m)
+				}
+			}
+			continue
+		}
+		l.Proof = p
+		done.fresh++
 	}
-	return n, nil
+	return done, nil
 }
 
-// refreshOne replaces one proof by one that is not older and holds as well.
-func refreshOne(ctx context.Context, l *proof.Logged, k key.Public, logs []tlog.Verifier, s source) error {
+// unsigned names the keys that signed was and not is. Which of them count is for
+// the policy that the bundle goes to; one that is lost may be the one it asks for.
+func unsigned(was, is *tlog.SignedCheckpoint) []string {
+	var names []string
+	for _, w := range was.Signatures {
+		if !slices.ContainsFunc(is.Signatures, func(s tlog.Signature) bool { return s.Name == w.Name && s.KeyID == w.KeyID }) {
+			names = append(names, fmt.Sprintf("%s+%08x", oneLine(w.Name), w.KeyID))
+		}
+	}
+	return names
+}
+
+// newest fetches a proof that is not older than that of l and holds as well.
+func newest(ctx context.Context, l *proof.Logged, k key.Public, logs []tlog.Verifier, s source) (*tlog.Proof, error) {
 	raw, err := s.proof(ctx, l.Proof.Index)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := tlog.ParseProof(raw)
 	if err != nil {
-		return fmt.Errorf("reading the log's proof: %w", err)
+		return nil, fmt.Errorf("reading the log's proof: %w", err)
 	}
 	fresh := proof.Logged{Envelope: l.Envelope, Proof: p}
 	if err := fresh.Verify(k); err != nil {
-		return fmt.Errorf("the log's proof: %w", err)
+		return nil, fmt.Errorf("the log's proof: %w", err)
 	}
 	was, is := l.Proof.Checkpoint, p.Checkpoint
 	if is.Origin != was.Origin || is.Size < was.Size {
-		return no(fmt.Errorf("the log is at %s, %d entries, but the bundle saw %s, %d entries", is.Origin, is.Size, was.Origin, was.Size),
+		return nil, no(fmt.Errorf("the log is at %s, %d entries, but the bundle saw %s, %d entries", is.Origin, is.Size, was.Origin, was.Size),
 			"the node may have been restored from an old backup; do not replace the bundle")
 	}
-	if err := sameLog(logs, was, is); err != nil {
-		return err
-	}
-	*l = fresh
-	return nil
+	return p, sameLog(logs, was, is)
 }
 
 // logKeys are the keys of the log that a node shows.

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -81,13 +83,62 @@ func TestRefreshTakesOnlyWhatTheLogSigned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = refresh(context.Background(), b, tt.server)
+		_, err = refresh(context.Background(), b, tt.server, false)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 		again, merr := b.Marshal()
 		if merr != nil || err != nil && !bytes.Equal(again, old) {
 			t.Errorf("%s: the bundle was changed (%v)", name, merr)
+		}
+	}
+}
+
+// A proof is replaced only where every key that signed the old checkpoint signed
+// the new one too, or where that is not asked for.
+func TestRefreshLosesNoCosignature(t *testing.T) {
+	w := fixture.New("cosigned", key.P256, "one", "two")
+	one, two := w.Witnesses[0], w.Witnesses[1]
+	l := w.Logged("pkg:generic/app", "1.0", "", fixture.File{Name: "app", Data: []byte("app")})
+	info := centre.Info{Origin: w.Origin, Statement: []string{string(w.Vendor.Public().PEM())}, Log: []string{w.Log.Verifier().String()}}
+	w.Fill(5)
+	for name, tt := range map[string]struct {
+		was, is []*fixture.Witness
+		fewer   bool
+		missing []*fixture.Witness // where it is kept
+	}{
+		"the same":                  {was: []*fixture.Witness{one, two}, is: []*fixture.Witness{two, one}},
+		"one more":                  {was: []*fixture.Witness{one}, is: []*fixture.Witness{one, two}},
+		"the first":                 {is: []*fixture.Witness{one, two}},
+		"none at all":               {},
+		"one less":                  {was: []*fixture.Witness{one, two}, is: []*fixture.Witness{two}, missing: []*fixture.Witness{one}},
+		"both gone":                 {was: []*fixture.Witness{one, two}, missing: []*fixture.Witness{one, two}},
+		"another":                   {was: []*fixture.Witness{one}, is: []*fixture.Witness{two}, missing: []*fixture.Witness{one}},
+		"both gone, which is meant": {was: []*fixture.Witness{one, two}, fewer: true},
+	} {
+		had := l
+		old := *l.Proof
+		old.Checkpoint = w.Signed(l.Proof.Checkpoint.Checkpoint, tt.was...)
+		had.Proof = &old
+		b := &proof.Bundle{Statements: []proof.Logged{had}}
+		newer := w.Prove(l.Proof.Index, tt.is...)
+		done, err := refresh(t.Context(), b, hostile{info, newer}, tt.fewer)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		size := newer.Checkpoint.Size
+		want := refreshed{fresh: 1}
+		if len(tt.missing) > 0 {
+			size = old.Checkpoint.Size
+			want = refreshed{kept: 1}
+			for _, m := range tt.missing {
+				v := m.Verifier()
+				want.missing = append(want.missing, fmt.Sprintf("%s+%08x", v.Name(), v.KeyID()))
+			}
+		}
+		if got := b.Statements[0].Proof.Checkpoint.Size; got != size || !reflect.DeepEqual(done, want) {
+			t.Errorf("%s: %+v, size %d; want %+v, size %d", name, done, got, want, size)
 		}
 	}
 }
