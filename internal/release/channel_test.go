@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -305,6 +306,45 @@ func TestPublishersRace(t *testing.T) {
 		}
 		if len(w.log.leaves) != n {
 			t.Errorf("%d leaves for %d releases", len(w.log.leaves), n)
+		}
+	})
+}
+
+// TestPlaceIsLookedAtFirst: a number or a predecessor that cannot be had is
+// found out before a byte is read.
+func TestPlaceIsLookedAtFirst(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		dir := t.TempDir()
+		update := func(n uint64, seq int64, previous *digest.Digest) release.Request {
+			path := file(t, filepath.Join(dir, fmt.Sprint(n), "base.db"), n, 100)
+			return release.Request{Product: product, Version: fmt.Sprintf("1.%d", n), Channel: "daily",
+				Artifacts: []string{path}, Seq: seq, Previous: previous}
+		}
+		d1 := publish(t, w, update(1, 1, nil)).Envelope.Digest()
+		d2 := publish(t, w, update(2, 2, &d1)).Envelope.Digest()
+		read := 0
+		w.pub.Progress = func(string, int64, int64) { read++ }
+		for name, c := range map[string]struct {
+			r    release.Request
+			want error
+			word string
+		}{
+			"a number too high":                {update(3, 4, nil), release.ErrSequence, "use 3"},
+			"a number that is taken":           {update(3, 2, nil), release.ErrConflict, d2.String()},
+			"another predecessor":              {update(3, 3, &d1), release.ErrSequence, d1.String()},
+			"a version with another number":    {update(2, 3, nil), release.ErrConflict, "seq 2 already, not 3"},
+			"a version with another beginning": {update(2, 0, &d2), release.ErrConflict, "previous"},
+		} {
+			if _, err := w.pub.Publish(t.Context(), c.r); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.word) {
+				t.Errorf("%s: %v, want %v, %q", name, err, c.want, c.word)
+			}
+			if read > 0 {
+				t.Errorf("%s: files were read before", name)
+			}
+			read = 0
+		}
+		if publish(t, w, update(3, 3, &d2)); read == 0 {
+			t.Error("nobody was told of what is read: the test cannot fail")
 		}
 	})
 }

@@ -48,6 +48,29 @@ func (p *Publisher) place(ctx context.Context, fp digest.Digest, rel *statement.
 	return out, err
 }
 
+// foresee refuses a place that was asked for and cannot be had, before anything
+// is read. What it lets pass is looked at again once everything is known: whether
+// a version that is there is the same release, only its digests tell.
+func (p *Publisher) foresee(ctx context.Context, rel *statement.Release, r Request) error {
+	if r.Seq == 0 && r.Previous == nil {
+		return nil
+	}
+	return p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		have, err := claimOfVersion(ctx, tx, rel.Product, rel.Channel, rel.Version)
+		switch {
+		case err != nil:
+			return err
+		case have == nil:
+			return new(place).find(ctx, tx, rel, r)
+		case r.Seq != 0 && r.Seq != have.seq:
+			return fmt.Errorf("%s: %w: it is seq %d already, not %d: %s", have.name(), ErrConflict, have.seq, r.Seq, have)
+		case r.Previous != nil:
+			return have.follows(ctx, tx, r.Previous)
+		}
+		return nil
+	})
+}
+
 // released returns the statement that has the version already, nil where there
 // is none. It must say the same as rel; otherwise the error says what differs.
 func (p *Publisher) released(ctx context.Context, fp digest.Digest, rel *statement.Release, r Request) (*statement.Envelope, error) {

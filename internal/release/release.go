@@ -105,6 +105,9 @@ func (p *Publisher) Publish(ctx context.Context, r Request) (*Published, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := p.foresee(ctx, rel, r); err != nil {
+		return nil, err
+	}
 	files, err := openArtifacts(r.Artifacts)
 	if err != nil {
 		return nil, err
