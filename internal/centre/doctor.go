@@ -56,9 +56,9 @@ func (e *examination) bad(check, remedy, format string, args ...any) {
 }
 
 // Doctor examines a node's directory: configuration, key files and their modes,
-// clock, disk space, database, log, content, listeners. It changes nothing that
-// is known to be good: databases and stores that are missing are not made, but
-// opening them removes what a crash left, as starting the node would.
+// clock, disk space, database, log, content, listeners. It changes nothing: what
+// is missing is not made, what a crash left is not removed, and tables that an
+// older program made stay as they are until the node is started.
 func Doctor(ctx context.Context, dir string) []Finding {
 	e := &examination{dir: dir}
 	if !e.directory() || !e.configuration() {
@@ -207,24 +207,35 @@ func (e *examination) databaseAndLog(ctx context.Context) {
 	if e.cfg.Database.postgres() {
 		remedy = "see that the server runs, and that the user and the database of the URL are there"
 	} else {
-		if _, err := os.Stat(name); err != nil {
+		fi, err := os.Stat(name)
+		if err != nil {
 			e.bad("database", "make it again from the log with `vitrine projection rebuild`", "%v", err)
 			e.log(ctx, nil)
 			return
 		}
+		if fi.Mode().Perm()&0o077 != 0 {
+			e.bad("database", "chmod 600 "+name, "%s has mode %04o: others can read it", name, fi.Mode().Perm())
+		}
 	}
-	db, err := store.Open(ctx, name)
+	db, pending, err := store.OpenAsIs(ctx, name)
 	if err != nil {
 		e.bad("database", remedyFor(err, remedy), "%v", err)
 		e.log(ctx, nil)
 		return
 	}
-	if err := db.Check(ctx); err != nil {
+	switch err := db.Check(ctx); {
+	case err != nil:
 		e.bad("database", remedy, "%v", err)
-	} else {
+	case pending > 0:
+		e.ok("database", "%s, sound; migrations that the next start applies: %d; the log is checked without it", db.Engine(), pending)
+	default:
 		e.ok("database", "%s, sound", db.Engine())
 	}
-	e.log(ctx, db)
+	if pending > 0 {
+		e.log(ctx, nil)
+	} else {
+		e.log(ctx, db)
+	}
 	if err := db.Close(); err != nil {
 		e.bad("database", remedy, "closing: %v", err)
 	}
@@ -287,7 +298,7 @@ func (e *examination) contents(ctx context.Context) {
 		e.bad("content", remedy, "%v", err)
 		return
 	}
-	s, err := content.Open(path)
+	s, err := content.OpenAsIs(path)
 	if err != nil {
 		e.bad("content", remedyFor(err, remedy), "%v", err)
 		return

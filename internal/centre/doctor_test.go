@@ -1,11 +1,18 @@
 package centre
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/store"
 )
 
 func finding(all []Finding, check string) Finding {
@@ -70,12 +77,85 @@ func TestDoctor(t *testing.T) {
 		check(t, os.CopyFS(sick, os.DirFS(dir)))
 		check(t, os.Chmod(sick, 0o700))
 		check(t, chmodKeys(sick))
+		check(t, os.Chmod(filepath.Join(sick, "vitrine.db"), 0o600))
 		check(t, c.harm(sick))
 		f := finding(Doctor(within(t), sick), c.check)
 		if f.OK || !strings.Contains(f.Detail, c.want) || f.Remedy == "" {
 			t.Errorf("%s %q: %+v", c.check, c.want, f)
 		}
 	}
+}
+
+// TestDoctorChangesNothing: not what a crash left, not modes, not tables that an
+// older program made.
+func TestDoctorChangesNothing(t *testing.T) {
+	dir := newNode(t, InitOptions{})
+	h := connect(t, dir)
+	publish(t, h, "1.0.0", "one")
+	check(t, h.Close(within(t)))
+	path := filepath.Join(dir, "vitrine.db")
+	db, err := store.Open(within(t), path)
+	check(t, err)
+	check(t, db.Update(within(t), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM vitrine_schema WHERE version_id = (SELECT MAX(version_id) FROM vitrine_schema)")
+		return err
+	}))
+	check(t, db.Close())
+	check(t, os.Chmod(path, 0o644))
+	check(t, os.WriteFile(filepath.Join(dir, contentDir, "tmp", "put-00112233445566778899aabbccddeeff"), []byte("half"), 0o600))
+	check(t, os.Remove(filepath.Join(dir, contentDir, "circle")))
+	before := states(t, dir)
+	found := Doctor(within(t), dir)
+	after := states(t, dir)
+	for name, state := range before {
+		if after[name] != state {
+			t.Errorf("%s was %s, is %s", name, state, after[name])
+		}
+	}
+	for name := range after {
+		if before[name] == "" {
+			t.Errorf("%s was made", name)
+		}
+	}
+	if f := finding(found, "database"); f.OK || !strings.Contains(f.Detail, "mode 0644") {
+		t.Errorf("the mode of the database: %+v", f)
+	}
+	if f := finding(found, "content"); f.OK || !strings.Contains(f.Detail, "circle") {
+		t.Errorf("the missing directory: %+v", f)
+	}
+	if !slices.ContainsFunc(found, func(f Finding) bool { return f.OK && strings.Contains(f.Detail, "the next start applies: 1") }) {
+		t.Errorf("the pending migration is not told: %+v", found)
+	}
+	if f := finding(found, "log"); !f.OK {
+		t.Errorf("the log: %+v", f)
+	}
+}
+
+// states describes every file below dir.
+func states(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		all[path] = fmt.Sprint(fi.Mode(), " ", fi.ModTime())
+		if fi.Mode().IsRegular() {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			all[path] += " " + digest.Of(b).String()
+		} else if fi.IsDir() {
+			all[path] = fi.Mode().String() // files beside an open database come and go
+		}
+		return nil
+	}))
+	return all
 }
 
 func appendTo(path, s string) error {

@@ -66,6 +66,15 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
+// OpenAsIs opens a store that is there to be looked at: it makes and removes
+// nothing. Directories that are missing are reported by [Store.Walk].
+func OpenAsIs(dir string) (*Store, error) {
+	if err := wantDir(dir); err != nil {
+		return nil, fmt.Errorf("opening content store: %w", explain(dir, err))
+	}
+	return &Store{dir: dir}, nil
+}
+
 // make makes the directories that are missing and refuses any that is not one.
 func (s *Store) make() error {
 	if err := os.MkdirAll(s.dir, dirMode); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // OpenSchema is Open with other migrations.
 func OpenSchema(ctx context.Context, url string, files fs.FS) (*DB, error) {
-	d, err := connect(ctx, url)
+	d, err := connect(ctx, url, false)
 	if err != nil {
 		return nil, err
 	}
@@ -21,3 +21,13 @@ func OpenSchema(ctx context.Context, url string, files fs.FS) (*DB, error) {
 
 // Writer returns the connections that write.
 func (d *DB) Writer() *sql.DB { return d.write }
+
+// Pending is what OpenAsIs counts, with other migrations.
+func Pending(ctx context.Context, url string, files fs.FS) (int, error) {
+	d, err := connect(ctx, url, true)
+	if err != nil {
+		return 0, err
+	}
+	n, err := d.pending(ctx, files)
+	return n, errors.Join(err, d.Close())
+}

@@ -1,7 +1,11 @@
 package store_test
 
 import (
+	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -54,6 +58,79 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("an older program: %v", err)
 		}
 	})
+}
+
+// TestPending: what is to be migrated is counted, and nothing is.
+func TestPending(t *testing.T) {
+	storetest.URLs(t, func(t *testing.T, url string) {
+		all := files("0001_a.sql", one, "0002_b.sql", two, "0003_c.sql", `CREATE TABLE two (n BIGINT);`)
+		want := func(m fstest.MapFS, n int) {
+			t.Helper()
+			for range 2 { // the first must not change what the second finds
+				if got, err := store.Pending(t.Context(), url, m); err != nil || got != n {
+					t.Errorf("%d pending, %v, want %d", got, err, n)
+				}
+			}
+		}
+		migrate := func(m fstest.MapFS) {
+			t.Helper()
+			db, err := store.OpenSchema(t.Context(), url, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		migrate(files()) // SQLite needs a file
+		want(all, 3)
+		want(files(), 0)
+		migrate(files("0001_a.sql", one))
+		want(all, 2)
+		migrate(all)
+		want(all, 0)
+		if _, err := store.Pending(t.Context(), url, files("0001_a.sql", one)); !errors.Is(err, store.ErrNewer) {
+			t.Errorf("an older program: %v", err)
+		}
+	})
+}
+
+// TestOpenAsIs: a file that is missing is not made, one that is there can be
+// read and not written.
+func TestOpenAsIs(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing.db")
+	if _, _, err := store.OpenAsIs(t.Context(), missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) > 0 {
+		t.Errorf("it left %v, %v", all, err)
+	}
+	url := storetest.SQLite(t)
+	if err := storetest.Open(t, url).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(url, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db, pending, err := store.OpenAsIs(t.Context(), url)
+	if err != nil || pending != 0 {
+		t.Fatalf("%d pending, %v", pending, err)
+	}
+	defer db.Close()
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	err = db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ExecContext(ctx, "CREATE TABLE x (n BIGINT)")
+		return err
+	})
+	if err == nil {
+		t.Error("a table was made")
+	}
+	if fi, err := os.Stat(url); err != nil || fi.Mode().Perm() != 0o644 {
+		t.Errorf("its mode was changed: %v, %v", fi.Mode(), err)
+	}
 }
 
 // TestSchema: the tables of this program, in full, on both engines.

@@ -135,6 +135,10 @@ func (e *postgresEngine) updating() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelSerializable}
 }
 
+func (e *postgresEngine) tables() string {
+	return "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+}
+
 // state returns the SQLSTATE in err, or "".
 func state(err error) string {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {

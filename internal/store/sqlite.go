@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,12 +51,18 @@ func dsn(path string, v url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: v.Encode()}).String()
 }
 
-func openSQLite(ctx context.Context, path string) (*DB, error) {
+func openSQLite(ctx context.Context, path string, asIs bool) (*DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	d := &DB{name: path, engine: &sqliteEngine{path: abs}}
+	if asIs {
+		if err := d.openExisting(ctx, abs); err != nil {
+			return nil, d.explain("opening", err)
+		}
+		return d, nil
+	}
 	// Two processes that turn one new file to a write-ahead log at once get in
 	// each other's way in a place where SQLite does not wait.
 	unlock, err := d.engine.lock(ctx, nil)
@@ -74,11 +82,41 @@ func (d *DB) openPools(ctx context.Context, path string) error {
 	if err := makePrivate(path); err != nil {
 		return err
 	}
-	w, err := sqlite.NewConnector(dsn(path, settings()))
+	if err := d.pools(path, settings()); err != nil {
+		return err
+	}
+	if err := checkSettings(ctx, d.write); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return nil
+}
+
+// openExisting opens the same connections to a file that is there. None of them
+// writes, and the kind of its journal stays.
+func (d *DB) openExisting(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	only := settings()
+	only["_pragma"] = slices.DeleteFunc(only["_pragma"], func(p string) bool { return p == "journal_mode(WAL)" })
+	only.Set("_query_only", "1")
+	only.Set("mode", "rw") // SQLite's own: never make the file
+	if err := d.pools(path, only); err != nil {
+		return err
+	}
+	if err := d.read.PingContext(ctx); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return nil
+}
+
+// pools opens one connection that writes with these settings, and some that read.
+func (d *DB) pools(path string, writing url.Values) error {
+	w, err := sqlite.NewConnector(dsn(path, writing))
 	if err != nil {
 		return err
 	}
-	reading := settings()
+	reading := maps.Clone(writing)
 	reading.Set("_query_only", "1")
 	r, err := sqlite.NewConnector(dsn(path, reading))
 	if err != nil {
@@ -88,9 +126,6 @@ func (d *DB) openPools(ctx context.Context, path string) error {
 	d.write.SetMaxOpenConns(1)
 	d.read.SetMaxOpenConns(readers)
 	d.read.SetMaxIdleConns(readers)
-	if err := checkSettings(ctx, d.write); err != nil {
-		return errors.Join(err, d.Close())
-	}
 	return nil
 }
 
@@ -182,6 +217,8 @@ func (e *sqliteEngine) prepare(context.Context, *sql.DB) error { return nil }
 
 func (e *sqliteEngine) viewing() *sql.TxOptions  { return &sql.TxOptions{ReadOnly: true} }
 func (e *sqliteEngine) updating() *sql.TxOptions { return &sql.TxOptions{} } // SQLite knows no other than serializable
+
+func (e *sqliteEngine) tables() string { return "SELECT name FROM sqlite_schema WHERE type = 'table'" }
 
 // code returns the primary result code in err, or 0.
 func code(err error) int {

@@ -62,6 +62,8 @@ type engine interface {
 	// viewing and updating are how transactions begin.
 	viewing() *sql.TxOptions
 	updating() *sql.TxOptions
+	// tables is a query for the names of all tables.
+	tables() string
 	// check is DB.Check.
 	check(ctx context.Context, read *sql.DB) error
 }
@@ -70,7 +72,7 @@ type engine interface {
 // is missing is made, readable by its owner alone; tables are brought up to
 // what this program needs. Several processes may do so at the same time.
 func Open(ctx context.Context, url string) (*DB, error) {
-	d, err := connect(ctx, url)
+	d, err := connect(ctx, url, false)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +82,24 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	return d, nil
 }
 
-// connect picks the engine and makes sure that the database answers.
-func connect(ctx context.Context, url string) (*DB, error) {
+// OpenAsIs opens a database that is there and changes nothing: no file is made,
+// no mode and no table changed. (SQLite itself moves what a crash left in its
+// write-ahead log.) It also returns how many migrations Open would apply; where
+// there are some, this program's queries may not work.
+func OpenAsIs(ctx context.Context, url string) (db *DB, pending int, err error) {
+	d, err := connect(ctx, url, true)
+	if err != nil {
+		return nil, 0, err
+	}
+	if pending, err = d.pending(ctx, schemaFiles()); err != nil {
+		return nil, 0, errors.Join(err, d.Close())
+	}
+	return d, pending, nil
+}
+
+// connect picks the engine and makes sure that the database answers. Where it is
+// to stay as it is, a file that is missing is not made.
+func connect(ctx context.Context, url string, asIs bool) (*DB, error) {
 	scheme, _, isURL := strings.Cut(url, "://")
 	switch {
 	case url == "":
@@ -89,7 +107,7 @@ func connect(ctx context.Context, url string) (*DB, error) {
 	case !isURL && (url == ":memory:" || strings.HasPrefix(url, "file:")):
 		return nil, fmt.Errorf("database %q: write a plain file path, such as vitrine.db, or postgres://user@host/name", url)
 	case !isURL:
-		return openSQLite(ctx, url)
+		return openSQLite(ctx, url, asIs)
 	case scheme == "postgres" || scheme == "postgresql":
 		return openPostgres(ctx, url)
 	}
