@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"verdict":                      3,
 	"proof":                        2,
 	"internal/projection":          2,
+	"internal/circle":              2,
 	"internal/ledger":              2,
 	"internal/release":             2,
 	"internal/witness":             2,

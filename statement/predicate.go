@@ -22,6 +22,12 @@ func blank(predicateType string) (Predicate, error) {
 	switch predicateType {
 	case ReleaseType:
 		return new(Release), nil
+	case CircleType:
+		return new(Circle), nil
+	case ConsentType:
+		return new(Consent), nil
+	case LeaveType:
+		return new(Leave), nil
 	}
 	return nil, fmt.Errorf("predicateType: %.200q is not known: a newer version of vitrine may know it", predicateType)
 }
