@@ -58,6 +58,7 @@ type Node struct {
 	projection *projection.Projection
 	metrics    *meter.Registry
 	held       contentCount
+	circle     membership
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -147,6 +148,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	n.lost.Store(bereft)
+	if err := n.loadCircle(ctx); err != nil {
+		return err
+	}
 	if n.metrics, err = n.newMetrics(); err != nil {
 		return err
 	}
@@ -175,6 +179,7 @@ func (n *Node) start() {
 	n.work.Go(func() { n.projection.Run(ctx) })
 	n.work.Go(func() { n.mend(ctx) })
 	n.work.Go(func() { n.resume(ctx) })
+	n.work.Go(func() { n.followCircle(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)
 	}

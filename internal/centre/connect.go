@@ -41,7 +41,7 @@ type Handle struct {
 }
 
 // maxAnswer bounds what is read from the socket.
-const maxAnswer = 4 << 20
+const maxAnswer = 24 << 20
 
 // Connect returns a handle on the node in dir. A nil log means standard error,
 // as the configuration says.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"vitrine.example/internal/circle"
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
@@ -44,6 +45,9 @@ var codes = []struct {
 	{"forbidden", http.StatusForbidden, ErrForbidden},
 	{"conflict", http.StatusConflict, release.ErrConflict},
 	{"unknown", http.StatusNotFound, ledger.ErrUnknown},
+	{"no-circle", http.StatusNotFound, circle.ErrNone},
+	{"no-root", http.StatusBadRequest, circle.ErrNoRoot},
+	{"other-circle", http.StatusConflict, circle.ErrOther},
 	{"clock", http.StatusServiceUnavailable, clock.ErrBackwards},
 	{"closing", http.StatusServiceUnavailable, ledger.ErrClosed},
 	{"busy", http.StatusServiceUnavailable, ledger.ErrBusy},
@@ -138,6 +142,7 @@ func (n *Node) controlHandler() http.Handler {
 		out, err := n.rebuild(r.Context(), nil)
 		reply(w, out, err)
 	})
+	n.circleControl(mux)
 	mux.Handle("GET /metrics", n.metrics)
 	return mux
 }

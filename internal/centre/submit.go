@@ -56,6 +56,9 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	if err != nil {
 		return release.Receipt{}, err
 	}
+	if err := n.admitCircle(ctx, env); err != nil {
+		return release.Receipt{}, err
+	}
 	leaf, err := env.Leaf(k)
 	if err != nil {
 		return release.Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -73,7 +76,11 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	if err != nil {
 		return release.Receipt{}, err
 	}
-	return n.append(ctx, d, leaf)
+	r, err := n.append(ctx, d, leaf)
+	if err == nil && isCircleKind(env.Statement().PredicateType) {
+		err = n.keepCircle(ctx, env, r)
+	}
+	return r, err
 }
 
 // append logs a leaf whose envelope is stored and noted.
@@ -109,7 +116,7 @@ func (n *Node) admit(envelope []byte) (*statement.Envelope, key.Public, error) {
 		if err := env.Verify(k); err != nil {
 			return nil, key.Public{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		if t := env.Statement().PredicateType; t != statement.ReleaseType {
+		if t := env.Statement().PredicateType; t != statement.ReleaseType && !isCircleKind(t) {
 			return nil, key.Public{}, fmt.Errorf("%w: predicate type %.200q is not known", ErrInvalid, t)
 		}
 		return env, k, nil

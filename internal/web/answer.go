@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"vitrine.example/digest"
+	"vitrine.example/internal/circle"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/projection"
@@ -28,7 +29,7 @@ func status(err error) (int, string) {
 	switch {
 	case errors.Is(err, errInvalid):
 		return http.StatusBadRequest, err.Error()
-	case errors.Is(err, errNotFound), errors.Is(err, projection.ErrUnknown),
+	case errors.Is(err, errNotFound), errors.Is(err, circle.ErrNone), errors.Is(err, projection.ErrUnknown),
 		errors.Is(err, content.ErrUnknown), errors.Is(err, ledger.ErrUnknown):
 		return http.StatusNotFound, errNotFound.Error()
 	case errors.Is(err, ledger.ErrClosed):

@@ -30,6 +30,7 @@ func (s *site) api(mux *http.ServeMux) {
 	huma.Get(api, "/api/v1/releases/{digest}", s.apiRelease, named("release", "One release by its statement"))
 	huma.Get(api, "/api/v1/statements/{digest}", s.apiStatement, named("statement", "One statement with its place in the log"))
 	huma.Get(api, "/api/v1/log", s.apiLog, named("log", "Entries of the log, newest first"))
+	huma.Get(api, "/api/v1/circle", s.apiCircle, named("circle", "The circle: who belongs, with which keys, agreed by whom"))
 	inner.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is no such address; /api/v1/openapi.json lists them")
 	})

@@ -42,6 +42,7 @@ type Options struct {
 	Ledger     *ledger.Ledger
 	Content    *content.Store
 	Projection *projection.Projection
+	Circle     Circle // nil: there is none
 	// Ready returns why the node is not ready, nothing where it is.
 	Ready   func(context.Context) []string
 	Logger  *slog.Logger
@@ -109,6 +110,7 @@ func (s *site) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /favicon.ico", s.look.favicon)
 	mux.HandleFunc("GET "+s.look.styleURL, s.look.style)
 
+	s.circleRoutes(mux)
 	s.api(mux)
 	mux.HandleFunc("GET /", s.page(func(r *http.Request) (string, any, error) { return "", nil, errNotFound }))
 }
