@@ -94,6 +94,11 @@ func (r remote) proof(ctx context.Context, index int64) ([]byte, error) {
 
 // get fetches a small document; it follows no redirects.
 func (r remote) get(ctx context.Context, path string) ([]byte, error) {
+	return r.fetch(ctx, path, fetchLimit)
+}
+
+// fetch is get for what may be larger.
+func (r remote) fetch(ctx context.Context, path string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, nil)
@@ -110,11 +115,11 @@ func (r remote) get(ctx context.Context, path string) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("fetching %s%s: the node answered %s", r.base, path, resp.Status)
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, fetchLimit+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s%s: %w", r.base, path, err)
 	}
-	if len(b) > fetchLimit {
+	if int64(len(b)) > limit {
 		return nil, errors.New("fetching " + r.base + path + ": the answer is too long")
 	}
 	return b, nil

@@ -25,7 +25,8 @@ type membership struct {
 }
 
 // OnCircle calls f with the list in force, now and whenever it changes; not
-// where the node belongs to no circle. Calls come one at a time.
+// where the node belongs to no circle. Calls come one at a
+// time; f must be quick and must not ask the node for its circle.
 func (n *Node) OnCircle(f func(*circle.Current)) {
 	n.circle.mu.Lock()
 	defer n.circle.mu.Unlock()
