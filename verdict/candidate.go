@@ -35,7 +35,7 @@ func (c *candidate) asked(p *Policy) []Requirement {
 		case k == len(members):
 			text = "cosigned by all of "
 		}
-		reqs = append(reqs, Requirement{ID: IDWitnessed, Text: text + list(members, "and")})
+		reqs = append(reqs, Requirement{ID: IDWitnessed, Text: text + list(members, "and") + p.onContinents()})
 	}
 	if p.MaxAge > 0 {
 		reqs = append(reqs, Requirement{ID: IDFresh, Text: "seen within " + span(p.MaxAge)})

@@ -27,7 +27,8 @@ func see(p *Policy, c *tlog.SignedCheckpoint, now time.Time) *seen {
 	s := &seen{}
 	res, err := p.Log.Check(c)
 	if err == nil {
-		s.log, s.witness, s.missing, s.quorum = res.Log, res.Witnesses, res.Missing, true
+		s.log, s.witness, s.missing = res.Log, res.Witnesses, res.Missing
+		s.quorum = p.continentsMet(names(s.witness))
 	} else {
 		s.examine(p, c, err)
 	}
@@ -75,7 +76,7 @@ func (s *seen) examine(p *Policy, c *tlog.SignedCheckpoint, refusal error) {
 			s.invalid = append(s.invalid, w.Name)
 		}
 	}
-	s.quorum = quorumMet(&p.Log, has) && len(s.invalid) == 0
+	s.quorum = p.quorumMet(has) && len(s.invalid) == 0
 	if p.Log.Quorum != noQuorum && !s.quorum {
 		s.logErr = nil // "witnessed" is not met, and says so
 	}
@@ -133,7 +134,7 @@ func (s *seen) date(p *Policy, now time.Time) {
 	has := make(map[string]bool, len(times))
 	for _, w := range times {
 		has[w.Name] = true
-		if quorumMet(&p.Log, has) {
+		if p.quorumMet(has) {
 			s.asOf = w.Time
 			return
 		}

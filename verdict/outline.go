@@ -17,7 +17,7 @@ var tableKeys = map[string][]string{
 	"log":       {"key"},
 	"witness":   {"name", "key", "organisation", "country", "continent"},
 	"group":     {"name", "require", "of"},
-	"witnesses": {"require", "of"},
+	"witnesses": {"require", "of", "continents"},
 	"signer":    {"name", "key", "may"},
 }
 

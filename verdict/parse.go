@@ -51,8 +51,9 @@ type fileGroup struct {
 }
 
 type fileQuorum struct {
-	Require int64    `toml:"require"`
-	Of      []string `toml:"of"`
+	Require    int64    `toml:"require"`
+	Continents int64    `toml:"continents"`
+	Of         []string `toml:"of"`
 }
 
 type fileSigner struct {
@@ -204,6 +205,12 @@ func (f *policyFile) quorum(p *Policy, o *outline) *PolicyError {
 	}
 	p.Log.Groups = append(p.Log.Groups, tlog.PolicyGroup{Name: quorumName, K: k, Members: of})
 	p.Log.Quorum = quorumName
+	if o.has("witnesses.continents") {
+		if n := f.Quorum.Continents; n < 1 || n > int64(len(Continents)) {
+			return at("witnesses.continents", ErrValue, "%d: 1 to %d", n, len(Continents))
+		}
+		p.Continents = int(f.Quorum.Continents)
+	}
 	return nil
 }
 

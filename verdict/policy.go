@@ -30,7 +30,9 @@ type Policy struct {
 	MaxAge    time.Duration       // of the newest time that the quorum vouches for; 0: not asked
 	Log       tlog.Policy         // which logs (any one of them), which witnesses, which quorum
 	Operators map[string]Operator // who runs a witness, by its name in Log; may be nil
-	Signers   []Signer            // any one of them that may say what is needed
+	// Continents is on how many continents the witnesses that count must be; 0: not asked.
+	Continents int
+	Signers    []Signer // any one of them that may say what is needed
 }
 
 // Signer is a statement key that is trusted for some predicate types.
@@ -97,7 +99,7 @@ func at(path string, kind error, format string, args ...any) *PolicyError {
 // error is a [PolicyError].
 func (p *Policy) Validate() error {
 	for _, check := range []func() *PolicyError{
-		p.checkRelease, p.checkLogs, p.checkWitnesses, p.checkQuorum, p.checkSigners, p.checkKeys, p.checkAge,
+		p.checkRelease, p.checkLogs, p.checkWitnesses, p.checkQuorum, p.checkContinents, p.checkSigners, p.checkKeys, p.checkAge,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -42,6 +42,7 @@ func (c *candidate) witnesses(r *Requirement, s *seen, p *Policy) {
 			r.Evidence = append(r.Evidence, evidence)
 		}
 		r.Met = true
+	case near(r, s, p):
 	default:
 		got := "none did"
 		if len(names) > 0 {
@@ -53,6 +54,15 @@ func (c *candidate) witnesses(r *Requirement, s *seen, p *Policy) {
 		r.miss(got,
 			"get a newer bundle from the publisher, with cosignatures of "+list(s.missing, "or"))
 	}
+}
+
+// near misses r where the witnesses that cosigned are on too few continents.
+func near(r *Requirement, s *seen, p *Policy) bool {
+	missing, remedy := p.tooNear(s)
+	if missing != "" {
+		r.miss(missing, remedy)
+	}
+	return missing != ""
 }
 
 func (c *candidate) fresh(r *Requirement, s *seen, e *evaluation) {

@@ -73,7 +73,7 @@ func (p *Policy) quorumWords() []string {
 		return []string{"No witness is asked for: the log alone could show you what it shows nobody else."}
 	}
 	k, members := quorumGroup(&p.Log)
-	words := []string{upper(p.ask(k, members)) + " must have cosigned the log."}
+	words := []string{upper(p.ask(k, members)) + " must have cosigned the log" + p.onContinents() + "."}
 	for _, g := range p.Log.Groups {
 		if g.Name != p.Log.Quorum {
 			words = append(words, fmt.Sprintf("Group %s counts when %s has.", g.Name, p.ask(g.K, g.Members)))

@@ -85,6 +85,10 @@ func (w *policyWriter) witnesses(p *Policy) {
 		}
 	}
 	w.quorum(&p.Log)
+	if p.Continents > 0 {
+		w.comment("On how many continents the witnesses that cosigned must be.")
+		w.line("continents = %d", p.Continents)
+	}
 }
 
 func (w *policyWriter) quorum(p *tlog.Policy) {

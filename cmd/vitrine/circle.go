@@ -192,7 +192,7 @@ func listing(h *circle.History, origin string) (*circle.Version, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, withHint(no(fmt.Errorf("the circle %s does not list %s", h.Current.Name, origin), ""), "ask a member to propose a list with this node")
+		return nil, no(fmt.Errorf("the circle %s does not list %s", h.Current.Name, origin), "ask a member to propose a list with this node")
 	}
 	return found[0], nil
 }

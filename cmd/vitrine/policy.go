@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,12 +33,14 @@ type policyFlags struct {
 	maxAge    time.Duration
 	out       string
 	force     bool
+	circle    circleFlags
+	comment   []string // about the circle
 }
 
 func newPolicyInit(c *console) *cobra.Command {
 	var p policyFlags
 	cmd := &cobra.Command{
-		Use:   "init {--node NODE | --log VKEY --signer FILE} -o FILE",
+		Use:   "init {--node NODE | --circle CIRCLE | --log VKEY --signer FILE} -o FILE",
 		Short: "write a commented policy, from a node's public page or from keys",
 		Long: `Write a policy that asks for releases of these signers in these logs.
 
@@ -58,6 +61,9 @@ directory: compare them with what the vendor gives you by another way.`,
 			if err != nil {
 				return err
 			}
+			for _, line := range slices.Backward(p.comment) {
+				raw = append([]byte("# "+line+"\n"), raw...)
+			}
 			if err := c.output(p.out, raw, p.force); err != nil {
 				return err
 			}
@@ -68,6 +74,7 @@ directory: compare them with what the vendor gives you by another way.`,
 		},
 	}
 	f := cmd.Flags()
+	p.circle.flags(cmd)
 	f.StringVar(&p.node, "node", "", "`URL` or directory of the node whose keys are taken")
 	f.StringArrayVar(&p.logs, "log", nil, "verifier `key` of a log; may be repeated")
 	f.StringArrayVar(&p.signers, "signer", nil, "public key `file` (PEM) of a vendor; may be repeated")
@@ -86,6 +93,12 @@ func (p *policyFlags) check(cmd *cobra.Command) error {
 		return err
 	}
 	switch {
+	case p.circle.circle == "" && (p.circle.vendor != "" || p.circle.continents != 0):
+		return usage(cmd, errors.New("--vendor and --continents need --circle"))
+	case p.circle.circle != "" && (p.node != "" || len(p.logs)+len(p.signers)+len(p.witnesses) > 0):
+		return usage(cmd, errors.New("--circle names all keys: leave --node, --log, --signer and --witness out"))
+	case p.circle.circle != "":
+		return nil
 	case p.node == "" && len(p.logs) == 0:
 		return usage(cmd, errors.New("--node or --log is missing"))
 	case p.node == "" && len(p.signers) == 0:
@@ -101,6 +114,13 @@ func (p *policyFlags) check(cmd *cobra.Command) error {
 // policy makes the policy that the flags ask for.
 func (p *policyFlags) policy(cmd *cobra.Command, c *console) (*verdict.Policy, error) {
 	pol := &verdict.Policy{Product: p.product, Channel: p.channel, MaxAge: p.maxAge}
+	if p.circle.circle != "" {
+		var err error
+		if p.comment, err = c.trust(cmd.Context(), pol, p); err != nil {
+			return nil, err
+		}
+		return pol, nil
+	}
 	if p.node != "" {
 		info, err := c.nodeInfo(cmd.Context(), p.node)
 		if err != nil {
