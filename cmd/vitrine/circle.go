@@ -109,6 +109,9 @@ func newCircleShow(c *console) *cobra.Command {
 			if err := c.result(viewOf(h), func() { c.showCircle(h) }); err != nil {
 				return err
 			}
+			for _, x := range h.Refused {
+				c.say("statement %s does not count: %s", x.Statement, oneLine(x.Reason))
+			}
 			if !known {
 				c.say("you did not say which circle you trust: compare sha256:%s with what a member gives you by another way", h.Root)
 			}
