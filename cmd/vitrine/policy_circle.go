@@ -28,7 +28,7 @@ type circleFlags struct {
 }
 
 func (f *circleFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.circle, "circle", "", "`URL`, file or directory of a member: trust the circle's vendor and witnesses")
+	cmd.Flags().StringVar(&f.circle, "circle", "", "`URL`, file or directory: trust the vendor and witnesses of its circle")
 	cmd.Flags().StringVar(&f.vendor, "vendor", "", "`origin` of the vendor, where the circle has several")
 	cmd.Flags().IntVar(&f.continents, "continents", 0, "`number` of continents that the witnesses must be on")
 	f.rootFlags.flags(cmd)
