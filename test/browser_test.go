@@ -89,7 +89,7 @@ func serveForBrowser(t *testing.T) browserNode {
 	})
 	fatal(err)
 	d := first.Envelope.Digest().String()
-	b.pages = []string{"/", "/releases", "/release/" + d, "/log", "/log/0", "/statement/" + d}
+	b.pages = []string{"/", "/releases", "/release/" + d, "/log", "/log/0", "/statement/" + d, "/circle"}
 	return b
 }
 

@@ -10,6 +10,7 @@ import (
 	"vitrine.example/digest"
 	"vitrine.example/internal/circle"
 	"vitrine.example/internal/release"
+	"vitrine.example/internal/store"
 	"vitrine.example/proof"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
@@ -192,5 +193,34 @@ func (n *Node) keepCircle(ctx context.Context, env *statement.Envelope, r releas
 	if h, err := n.Circle(ctx); err == nil {
 		root = h.Root
 	}
-	return n.MergeCircle(ctx, root, []proof.Logged{{Envelope: env, Proof: p}})
+	if err := n.MergeCircle(ctx, root, []proof.Logged{{Envelope: env, Proof: p}}); err != nil {
+		return err
+	}
+	return circle.Store{DB: n.db}.Kept(ctx, env.Digest())
+}
+
+// noteCircle notes what the node is about to say of its circle.
+func (n *Node) noteCircle(ctx context.Context, tx *store.Tx, env *statement.Envelope) error {
+	if !isCircleKind(env.Statement().PredicateType) {
+		return nil
+	}
+	return circle.Say(ctx, tx, env.Digest())
+}
+
+// resumeCircle finishes what an earlier process was about to say. Logged
+// already or not: submitting it again gives it its one place.
+func (n *Node) resumeCircle(ctx context.Context) {
+	said, err := circle.Store{DB: n.db}.Said(ctx)
+	if err != nil && ctx.Err() == nil {
+		n.log.Error("looking for what was to be said of the circle", "err", err)
+	}
+	for _, d := range said {
+		raw, _, err := n.content.ReadAll(ctx, d, statement.MaxSize)
+		if err == nil {
+			_, err = n.Submit(ctx, raw)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.log.Error("a statement of the circle could not be finished", "sha256", d, "err", err)
+		}
+	}
 }

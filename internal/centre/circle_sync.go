@@ -34,8 +34,9 @@ func newPeerClient() *http.Client {
 	}
 }
 
-// followCircle asks the members every minute, until ctx is done.
+// followCircle finishes what was to be said, and asks the members every minute, until ctx is done.
 func (n *Node) followCircle(ctx context.Context) {
+	n.resumeCircle(ctx)
 	for wait := circleFirst; pause(ctx, wait) == nil; wait = circleInterval {
 		asked, err := n.SyncCircle(ctx)
 		if err != nil && ctx.Err() == nil {

@@ -1,6 +1,7 @@
 package centre
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/circle"
+	"vitrine.example/internal/store"
 	"vitrine.example/internal/store/storetest"
 	"vitrine.example/key"
 	"vitrine.example/statement"
@@ -191,6 +193,48 @@ func TestCircleOnPostgres(t *testing.T) {
 	n.OnCircle(func(*circle.Current) { told++ })
 	if told != 1 {
 		t.Errorf("after a restart the hook was told %d times", told)
+	}
+	check(t, n.Close(within(t)))
+}
+
+// TestInterruptedCircle: what was logged and not kept is kept when the node is
+// opened again.
+func TestInterruptedCircle(t *testing.T) {
+	dir := newNode(t, InitOptions{})
+	h := connect(t, dir)
+	n := h.local()
+	c := firstList(t, h)
+	s, err := statement.New(c.Subjects(), c)
+	check(t, err)
+	env, err := statement.Sign(s, h.keys.statement)
+	check(t, err)
+	leaf, err := env.Leaf(h.keys.statement.Public())
+	check(t, err)
+	_, err = n.content.Put(t.Context(), "public", strings.NewReader(string(env.Bytes())), statement.MaxSize)
+	check(t, err)
+	check(t, n.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(n.noteCircle(ctx, tx, env), n.projection.Submitted(ctx, tx, tlog.LeafHash(leaf), env.Digest()))
+	}))
+	_, err = n.ledger.Add(within(t), leaf)
+	check(t, err)
+	check(t, h.Close(within(t)))
+
+	n, err = Open(within(t), dir, quiet())
+	check(t, err)
+	done := make(chan struct{})
+	n.OnCircle(func(*circle.Current) { close(done) })
+	select {
+	case <-done:
+	case <-within(t).Done():
+		t.Fatal("the circle was not kept")
+	}
+	said, err := circle.Store{DB: n.db}.Said(t.Context())
+	for start := 0; err == nil && len(said) > 0 && start < 1000; start++ {
+		check(t, pause(t.Context(), heldPause/10))
+		said, err = circle.Store{DB: n.db}.Said(t.Context())
+	}
+	if err != nil || len(said) > 0 {
+		t.Errorf("still to be said: %v, %v", said, err)
 	}
 	check(t, n.Close(within(t)))
 }

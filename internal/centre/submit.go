@@ -71,6 +71,9 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 		if err := release.Admit(ctx, tx, env); err != nil {
 			return err
 		}
+		if err := n.noteCircle(ctx, tx, env); err != nil {
+			return err
+		}
 		return n.projection.Submitted(ctx, tx, tlog.LeafHash(leaf), d)
 	})
 	if err != nil {

@@ -26,6 +26,29 @@ type speech struct {
 	leave   *statement.Leave
 	used    *proof.Logged // the place that held
 	reason  string        // why it does not count
+
+	checked map[check]error // signatures that were looked at before
+}
+
+// check is a place under a key: a statement key's, or a vkey.
+type check struct {
+	place *proof.Logged
+	key   string
+}
+
+// once checks a signature, but not twice: a statement is asked for from every
+// list above it.
+func (s *speech) once(l *proof.Logged, key string, f func() error) error {
+	c := check{l, key}
+	err, ok := s.checked[c]
+	if !ok {
+		if s.checked == nil {
+			s.checked = map[check]error{}
+		}
+		err = f()
+		s.checked[c] = err
+	}
+	return err
 }
 
 // node is a proposal whose proposer and parent hold.
@@ -36,7 +59,8 @@ type node struct {
 	children []*node
 	carried  bool
 	revoked  map[digest.Digest]bool // by this list and those before it
-	voters   map[string]bool        // origins, in the parent's list
+	voters   map[string]bool        // origins, in the parent's list: of this or of what follows on it
+	direct   map[string]bool        // those that agreed with this itself
 	left     map[string]bool        // said so of this version
 }
 
@@ -136,7 +160,7 @@ func (e *evaluation) first(root digest.Digest) (*node, error) {
 }
 
 func newNode(s *speech, parent *node) *node {
-	n := &node{speech: s, parent: parent, revoked: map[digest.Digest]bool{}, voters: map[string]bool{}, left: map[string]bool{}}
+	n := &node{speech: s, parent: parent, revoked: map[digest.Digest]bool{}, voters: map[string]bool{}, direct: map[string]bool{}, left: map[string]bool{}}
 	if parent != nil {
 		maps.Copy(n.revoked, parent.revoked)
 	}
@@ -150,7 +174,7 @@ func newNode(s *speech, parent *node) *node {
 // propose notes who proposed: that is that member's consent as well.
 func (n *node) propose(origin string) {
 	n.version.Proposer, n.version.Index = origin, n.used.Proof.Index
-	n.voters[origin] = true
+	n.voters[origin], n.direct[origin] = true, true
 	n.version.Consents = append(n.version.Consents, Vote{
 		Origin: origin, Statement: n.digest, Index: n.used.Proof.Index, At: n.circle.Published, Counts: true,
 	})
@@ -175,7 +199,7 @@ func signer(s *speech, c *statement.Circle) *statement.Member {
 func (s *speech) holds(m *statement.Member, revoked map[digest.Digest]bool) error {
 	var why error
 	for _, l := range s.places {
-		err := holds(l, m, revoked)
+		err := s.holdsAt(l, m, revoked)
 		if err == nil {
 			s.used = l
 			return nil
@@ -187,14 +211,14 @@ func (s *speech) holds(m *statement.Member, revoked map[digest.Digest]bool) erro
 	return why
 }
 
-func holds(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool) error {
+func (s *speech) holdsAt(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool) error {
 	if l.Proof.Extra != nil {
 		return errors.New("its proof has extra data")
 	}
 	if got := l.Proof.Checkpoint.Origin; got != m.Origin {
 		return fmt.Errorf("it stands in the log %.80q, not in the member's own, %s", got, m.Origin)
 	}
-	if err := signed(l, m, revoked); err != nil {
+	if err := s.signed(l, m, revoked); err != nil {
 		return err
 	}
 	why := fmt.Errorf("%s has no log key left", m.Origin)
@@ -202,11 +226,15 @@ func holds(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool)
 		if revoked[k.ID()] {
 			continue
 		}
-		v, err := tlog.ParseVerifier(k.Key)
-		if err != nil {
+		why = s.once(l, k.Key, func() error {
+			v, err := tlog.ParseVerifier(k.Key)
+			if err != nil {
+				return err
+			}
+			_, err = v.Verify(l.Proof.Checkpoint)
 			return err
-		}
-		if _, why = v.Verify(l.Proof.Checkpoint); why == nil {
+		})
+		if why == nil {
 			return nil
 		}
 	}
@@ -214,7 +242,7 @@ func holds(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool)
 }
 
 // signed checks signature and place under a statement key of m.
-func signed(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool) error {
+func (s *speech) signed(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool) error {
 	id := l.Envelope.KeyID()
 	for _, k := range m.Statement {
 		if k.ID() != id {
@@ -223,11 +251,13 @@ func signed(l *proof.Logged, m *statement.Member, revoked map[digest.Digest]bool
 		if revoked[id] {
 			return fmt.Errorf("key %s is revoked", id)
 		}
-		p, err := key.ParsePublic([]byte(k.Key))
-		if err != nil {
-			return err
-		}
-		return l.Verify(p)
+		return s.once(l, k.Key, func() error {
+			p, err := key.ParsePublic([]byte(k.Key))
+			if err != nil {
+				return err
+			}
+			return l.Verify(p)
+		})
 	}
 	return fmt.Errorf("key %s is none of %s", l.Envelope.KeyID(), m.Origin)
 }

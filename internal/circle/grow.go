@@ -170,18 +170,23 @@ func (e *evaluation) count(n, c *node) {
 		if s.consent == nil || n.version.States[s.consent.Origin] != Confirmed {
 			continue
 		}
-		m := member(n.circle, s.consent.Origin)
 		if s.consent.Circle != c.circle.Name || s.consent.Version != c.circle.Version {
 			s.reason = "it names another version than its subject is"
 			continue
 		}
+		m := member(n.circle, s.consent.Origin)
 		if err := s.holds(m, c.revoked); err != nil {
 			s.reason = err.Error()
 			continue
 		}
-		c.voters[m.Origin] = true
+		c.voters[m.Origin], c.direct[m.Origin] = true, true
 		c.vote(s, true)
 	}
+	e.below(c.digest, func(s *speech) {
+		if m := agrees(s, n); m != nil && s.holds(m, c.revoked) == nil {
+			c.voters[m.Origin] = true
+		}
+	})
 	electors := 0
 	for _, origin := range n.confirmed() {
 		if !n.left[origin] || c.voters[origin] {
@@ -190,6 +195,38 @@ func (e *evaluation) count(n, c *node) {
 	}
 	c.version.Have, c.version.Need = len(c.voters), needed(n.circle.Rule, electors)
 	c.carried = c.version.Have >= c.version.Need
+}
+
+// below calls f with everything that is said of lists that follow on a list,
+// those lists included. Digests make no circles.
+func (e *evaluation) below(d digest.Digest, f func(*speech)) {
+	for _, s := range e.about[d] {
+		if s.circle == nil {
+			continue
+		}
+		f(s)
+		for _, x := range e.about[s.digest] {
+			if x.consent != nil {
+				f(x)
+			}
+		}
+		e.below(s.digest, f)
+	}
+}
+
+// agrees returns the confirmed member of n that proposed or agreed: who goes on
+// below a list agrees with it, whatever is said of it later.
+func agrees(s *speech, n *node) *statement.Member {
+	var m *statement.Member
+	if s.circle != nil {
+		m = signer(s, n.circle)
+	} else if s.consent != nil {
+		m = member(n.circle, s.consent.Origin)
+	}
+	if m == nil || n.version.States[m.Origin] != Confirmed {
+		return nil
+	}
+	return m
 }
 
 // needed is how many consents the rule asks for.
@@ -216,7 +253,7 @@ func (n *node) contradictions() {
 	for _, origin := range n.confirmed() {
 		var with []*node
 		for _, c := range n.children {
-			if c.voters[origin] {
+			if c.direct[origin] {
 				with = append(with, c)
 			}
 		}
@@ -229,41 +266,54 @@ func (n *node) contradictions() {
 	}
 }
 
-// suspensions finds keys that are to be trusted no more at once: a proposal
-// revokes them, and two confirmed members beside the key's owner back it (or the
-// only one there is). It needs fewer than a new version, works in branches that
-// lost too, and is for ever.
+// suspensions finds keys that are to be trusted no more at once: a list anywhere
+// below one that has enough revokes them, and two confirmed members of that one
+// beside the key's owner back it under the keys that it lists (or one, where it
+// lists only one other). It needs fewer than a new version, works in branches that lost too,
+// and asks nothing of the lists between: so what undoes these does not undo it.
 func (e *evaluation) suspensions() {
-	for _, c := range e.nodes {
-		if c.parent == nil {
+	for _, n := range e.nodes {
+		if !n.carried {
 			continue
 		}
-		for _, r := range c.circle.Revoked {
-			if !c.parent.revoked[r.Key] && c.backs(r.Key) {
-				e.suspend[r.Key] = true
+		e.below(n.digest, func(s *speech) {
+			if s.circle == nil {
+				return
 			}
-		}
+			for _, r := range s.circle.Revoked {
+				if !n.revoked[r.Key] && !e.suspend[r.Key] && e.backed(n, s, r.Key) {
+					e.suspend[r.Key] = true
+				}
+			}
+		})
 	}
 }
 
-// backs reports whether enough members beside the key's owner back c.
-func (c *node) backs(k digest.Digest) bool {
+// backed reports whether enough members of n beside the key's owner back a list.
+func (e *evaluation) backed(n *node, list *speech, k digest.Digest) bool {
 	owner := ""
-	for i := range c.parent.circle.Members {
-		m := &c.parent.circle.Members[i]
+	for i := range n.circle.Members {
+		m := &n.circle.Members[i]
 		if slices.ContainsFunc(m.Keys(), func(x statement.MemberKey) bool { return x.ID() == k }) {
 			owner = m.Origin
 		}
 	}
-	others, have := 0, 0
-	for _, origin := range c.parent.confirmed() {
-		if origin == owner {
+	without := maps.Clone(n.revoked)
+	without[k] = true
+	back := map[string]bool{}
+	for _, s := range append([]*speech{list}, e.about[list.digest]...) {
+		if s != list && s.consent == nil {
 			continue
 		}
-		others++
-		if c.voters[origin] {
-			have++
+		if m := agrees(s, n); m != nil && m.Origin != owner && s.holds(m, without) == nil {
+			back[m.Origin] = true
 		}
 	}
-	return have > 0 && have >= min(2, others)
+	others := 0 // listed, not confirmed: that number nothing can change
+	for _, m := range n.circle.Members {
+		if m.Origin != owner {
+			others++
+		}
+	}
+	return len(back) > 0 && len(back) >= min(2, others)
 }

@@ -12,3 +12,8 @@ CREATE TABLE circle_item (
     envelope  blob NOT NULL,
     proof     blob NOT NULL                -- a tlog-proof
 );
+
+-- What the node says of its circle, from before it is logged until it is kept.
+CREATE TABLE circle_said (
+    statement blob NOT NULL PRIMARY KEY    -- SHA-256 of the envelope
+);
