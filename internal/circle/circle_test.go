@@ -334,3 +334,18 @@ func TestMoreStatementsUndoNothingWithoutAReason(t *testing.T) {
 		}
 	})
 }
+
+// A member that says as much as a file can hold, list upon list, changes nothing.
+func TestAFloodOfListsChangesNothing(t *testing.T) {
+	m, v1, items := four(t)
+	last := v1
+	for range proof.MaxStatements - len(items) - 1 {
+		last = m[3].propose(t, list(&last, statement.Rule{Consents: 1}, m[3]))
+		items = append(items, last)
+	}
+	h := evaluate(t, v1, items...)
+	want(t, h, 1, "a:confirmed", "b:confirmed", "c:confirmed", "d:confirmed")
+	if len(h.Versions) != 2 {
+		t.Errorf("%d versions", len(h.Versions))
+	}
+}

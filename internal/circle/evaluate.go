@@ -62,6 +62,7 @@ type node struct {
 	voters   map[string]bool        // origins, in the parent's list: of this or of what follows on it
 	direct   map[string]bool        // those that agreed with this itself
 	left     map[string]bool        // said so of this version
+	signers  map[digest.Digest]*statement.Member
 }
 
 type evaluation struct {
@@ -147,7 +148,7 @@ func (e *evaluation) first(root digest.Digest) (*node, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoRoot, err)
 	}
 	n := newNode(s, nil)
-	founder := signer(s, s.circle)
+	founder := n.signer(s)
 	if founder == nil {
 		return nil, fmt.Errorf("%w: its signer is none of its members", ErrNoRoot)
 	}
@@ -180,17 +181,18 @@ func (n *node) propose(origin string) {
 	})
 }
 
-// signer returns the member of c whose statement key the envelope names.
-func signer(s *speech, c *statement.Circle) *statement.Member {
-	id := s.places[0].Envelope.KeyID()
-	for i := range c.Members {
-		for _, k := range c.Members[i].Statement {
-			if k.ID() == id {
-				return &c.Members[i]
+// signer returns the member whose statement key the envelope names. The index is
+// made once for each list: anybody can send many statements.
+func (n *node) signer(s *speech) *statement.Member {
+	if n.signers == nil {
+		n.signers = map[digest.Digest]*statement.Member{}
+		for i := range n.circle.Members {
+			for _, k := range n.circle.Members[i].Statement {
+				n.signers[k.ID()] = &n.circle.Members[i]
 			}
 		}
 	}
-	return nil
+	return n.signers[s.places[0].Envelope.KeyID()]
 }
 
 // holds checks that m signed the statement with a listed key that is not

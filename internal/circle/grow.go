@@ -150,7 +150,7 @@ func (e *evaluation) propose(n *node, s *speech) (*node, error) {
 			}
 		}
 	}
-	m := signer(s, n.circle)
+	m := n.signer(s)
 	if m == nil || n.version.States[m.Origin] != Confirmed {
 		return nil, fmt.Errorf("its signer is no confirmed member of version %d", n.circle.Version)
 	}
@@ -219,7 +219,7 @@ func (e *evaluation) below(d digest.Digest, f func(*speech)) {
 func agrees(s *speech, n *node) *statement.Member {
 	var m *statement.Member
 	if s.circle != nil {
-		m = signer(s, n.circle)
+		m = n.signer(s)
 	} else if s.consent != nil {
 		m = member(n.circle, s.consent.Origin)
 	}
