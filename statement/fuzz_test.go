@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"vitrine.example/digest"
 	"vitrine.example/internal/strictjson"
 	"vitrine.example/key"
 	"vitrine.example/statement"
@@ -41,6 +42,26 @@ func FuzzPayload(f *testing.F) {
 	}
 	f.Add(encode(f, foreign()))
 	k := newSigner(f, key.Ed25519)
+	about := []statement.Subject{statement.NewSubject("Programme", digest.Of([]byte("x")))}
+	c := aCircle(f)
+	for _, x := range []struct {
+		subject []statement.Subject
+		p       statement.Predicate
+	}{
+		{c.Subjects(), c},
+		{about, &statement.Consent{Circle: "Programme", Version: 1, Origin: "a.example", At: circleTime}},
+		{about, &statement.Leave{Circle: "Programme", Version: 1, Origin: "a.example", At: circleTime}},
+	} {
+		st, err := statement.New(x.subject, x.p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		raw, err := strictjson.Canonical(st)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		e, err := statement.Parse(envelopeOf(payload))
 		if err != nil {
