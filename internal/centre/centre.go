@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -50,6 +51,7 @@ type Node struct {
 	dir        string
 	cfg        *Config
 	log        *slog.Logger
+	peers      *http.Client // talks to other nodes
 	keys       *keys
 	clock      *clock.Guard
 	db         *store.DB
@@ -109,7 +111,7 @@ func open(ctx context.Context, dir string, log *slog.Logger) (n *Node, err error
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("opening the node: %w", err)
 	}
-	n = &Node{dir: dir, cfg: cfg, log: log, mended: make(chan struct{})}
+	n = &Node{dir: dir, cfg: cfg, log: log, peers: newPeerClient(cfg.hosts), mended: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := n.openParts(ctx); err != nil {

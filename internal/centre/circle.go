@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 
 	"vitrine.example/digest"
@@ -18,8 +17,6 @@ import (
 
 // membership is the circle that a node belongs to, as it knows it.
 type membership struct {
-	client *http.Client // asks other members
-
 	mu      sync.Mutex
 	history *circle.History // nil: none
 	hooks   []func(*circle.Current)
@@ -49,7 +46,6 @@ func (n *Node) Circle(context.Context) (*circle.History, error) {
 
 // loadCircle reads what is kept.
 func (n *Node) loadCircle(ctx context.Context) error {
-	n.circle.client = newPeerClient()
 	h, err := circle.Store{DB: n.db}.Load(ctx)
 	if errors.Is(err, circle.ErrNone) {
 		return nil

@@ -21,19 +21,6 @@ const (
 	circlePatience = 15 * time.Second // for one member
 )
 
-// newPeerClient asks other nodes. It follows no redirect: what a member answers
-// is at the address that the circle lists.
-func newPeerClient() *http.Client {
-	return &http.Client{
-		Timeout:       circlePatience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			MaxIdleConnsPerHost: 1, IdleConnTimeout: 2 * circleInterval, TLSHandshakeTimeout: circlePatience,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
-	}
-}
-
 // followCircle finishes what was to be said, and asks the members every minute, until ctx is done.
 func (n *Node) followCircle(ctx context.Context) {
 	n.resumeCircle(ctx)
@@ -102,7 +89,7 @@ func (n *Node) fetchCircle(ctx context.Context, h *circle.History, base string) 
 		return err
 	}
 	req.Header.Set("User-Agent", "vitrine/"+Version)
-	res, err := n.circle.client.Do(req)
+	res, err := n.peers.Do(req)
 	if err != nil {
 		return err
 	}

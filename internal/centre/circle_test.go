@@ -90,7 +90,7 @@ func TestCircleOfHostilePeers(t *testing.T) {
 		"no circle yet":  {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, ""},
 		"garbage":        {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}\n")) }, "bundle"},
 		"an error":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "500"},
-		"a redirect":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "302"},
+		"a redirect":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "redirection"},
 		"another circle": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(elsewhere.File) }, ""},
 		"a flood": {func(w http.ResponseWriter, r *http.Request) {
 			for chunk := make([]byte, 1<<20); ; {
