@@ -139,7 +139,7 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 	if n.content, err = content.Open(filepath.Join(n.dir, contentDir)); err != nil {
 		return err
 	}
-	if n.projection, err = projection.New(ctx, n.db, n.content, publishedLog{n.ledger}, n.log); err != nil {
+	if n.projection, err = projection.New(ctx, n.projectionOptions()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(n.dir, runDir), privateMode); err != nil {
@@ -227,13 +227,4 @@ func describe(c *Config, k *keys) Info {
 		info.Statement = append(info.Statement, string(p.PEM()))
 	}
 	return info
-}
-
-// publishedLog is the ledger as the projection sees it.
-type publishedLog struct{ *ledger.Ledger }
-
-// Published implements projection.Log.
-func (l publishedLog) Published(ctx context.Context) (int64, error) {
-	s, err := l.Status(ctx)
-	return s.Published, err
 }

@@ -50,5 +50,5 @@ func (h *Handle) projection(ctx context.Context) (*projection.Projection, error)
 	if err != nil {
 		return nil, fmt.Errorf("reaching the node %s: %w", h.dir, err)
 	}
-	return projection.New(ctx, db, c, nil, nil) // only read, never run
+	return projection.New(ctx, projection.Options{DB: db, Content: c, Origin: h.cfg.origin}) // only read, never run
 }

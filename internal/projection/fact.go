@@ -1,14 +1,18 @@
 package projection
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
-	"vitrine.example/internal/store"
+	"vitrine.example/key"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
 )
@@ -28,6 +32,7 @@ const (
 	problemUnknown = "the statement behind this entry is not held here"
 	problemCorrupt = "the stored statement does not match its digest"
 	problemForeign = "the stored statement does not belong to this entry"
+	problemKey     = "the key that signed is not one of those of the log's owner"
 )
 
 // fact is what one log entry says, checked.
@@ -35,160 +40,224 @@ type fact struct {
 	index    int64
 	kind     Kind
 	leafHash tlog.Hash
+	raw      []byte // the entry; not kept once it is checked
+	leaf     statement.Leaf
 	key      digest.Digest
+	said     digest.Digest // the envelope that is said to stand behind it
+	pending  bool          // the journal does not know that the log has it
 	envelope digest.Digest // zero: not known
 	stmt     *statement.Statement
 	release  *statement.Release
 	problem  string
-	size     int // bytes of the statement
 }
 
-// read looks at one entry. ok is false for entries that no row is kept of.
-func (p *Projection) read(ctx context.Context, index int64) (f fact, ok bool, err error) {
-	raw, err := p.log.Leaf(ctx, index)
-	if err != nil {
-		return f, false, fmt.Errorf("reading the entry: %w", err)
+// again is whether the entry is looked at again by and by.
+func (f *fact) again() int64 {
+	if f.problem == problemUnknown || f.problem == problemCorrupt || f.problem == problemForeign {
+		return againLater
 	}
+	return againNever
+}
+
+// Values of the column again.
+const (
+	againNever = 0
+	againLater = 1
+	againNow   = 2
+)
+
+// trust is the keys whose statements are believed.
+type trust struct {
+	any bool
+	ids []byte // of the keys, 32 bytes each, in order
+}
+
+func (t trust) same(o trust) bool { return t.any == o.any && bytes.Equal(t.ids, o.ids) }
+
+func (t trust) has(id digest.Digest) bool {
+	for ids := t.ids; len(ids) >= digest.Size; ids = ids[digest.Size:] {
+		if bytes.Equal(ids[:digest.Size], id[:]) {
+			return true
+		}
+	}
+	return t.any
+}
+
+// trusting returns the trust in keys.
+func trusting(keys []key.Public) trust {
+	ids := make([]digest.Digest, 0, len(keys))
+	for _, k := range keys {
+		ids = append(ids, k.ID())
+	}
+	slices.SortFunc(ids, func(a, b digest.Digest) int { return bytes.Compare(a[:], b[:]) })
+	t := trust{ids: []byte{}}
+	for _, id := range slices.Compact(ids) {
+		t.ids = append(t.ids, id[:]...)
+	}
+	return t
+}
+
+// read is a run of entries, checked.
+type read struct {
+	from, end int64
+	facts     []fact // of those that a row is kept of
+	trust     trust
+}
+
+// prepare reads and checks the entries from ≤ index < to, or fewer where they
+// are large.
+func (f *follow) prepare(ctx context.Context, from, to int64, t trust) (*read, error) {
+	raws, err := f.entries(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	facts := make([]fact, len(raws))
+	_, err = parallel(len(raws), func(i int) (bool, error) {
+		facts[i] = parse(from+int64(i), raws[i])
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	end, err := f.check(ctx, facts, t)
+	if err != nil {
+		return nil, err
+	}
+	facts = slices.DeleteFunc(facts[:end], func(f fact) bool { return f.kind == Other })
+	return &read{from, from + int64(end), facts, t}, nil
+}
+
+// entries returns the entries from ≤ index < to, or fewer where they are large.
+func (f *follow) entries(ctx context.Context, from, to int64) ([][]byte, error) {
+	var out [][]byte
+	size := 0
+	for at := from; at < to && size < batchBytes; at = from + int64(len(out)) {
+		some, err := f.leaves(ctx, at, int(to-at))
+		if err != nil {
+			return nil, fmt.Errorf("reading the entries from %d on: %w", at, err)
+		}
+		for _, b := range some {
+			size += len(b)
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// leaves asks the log, and holds it to what it promises.
+func (f *follow) leaves(ctx context.Context, index int64, n int) ([][]byte, error) {
+	some, err := f.log.Leaves(ctx, index, n)
+	if err != nil {
+		return nil, err
+	}
+	if len(some) == 0 || len(some) > n {
+		return nil, fmt.Errorf("the log gave %d entries where %d were asked for", len(some), n)
+	}
+	return some, nil
+}
+
+// parse reads an entry without believing anything.
+func parse(index int64, raw []byte) fact {
+	f := fact{index: index, kind: Other}
 	leaf, err := statement.ParseLeaf(raw)
 	if err != nil {
-		return f, false, nil // kind Other: the log itself is all there is to show
+		return f // the log itself is all there is to show
 	}
-	f = fact{index: index, kind: Commitment, leafHash: tlog.LeafHash(raw)}
+	f.leafHash = tlog.LeafHash(raw)
 	if leaf.Kind != statement.LeafStatement {
-		return f, true, nil
+		f.kind = Commitment
+		return f
 	}
-	f.kind, f.key = Statement, leaf.Key.ID()
-	return f, true, p.join(ctx, &f, raw, leaf)
+	f.kind, f.raw, f.leaf, f.key = Statement, raw, leaf, leaf.Key.ID()
+	return f
+}
+
+// check joins statements with their envelopes. It does the first of the facts,
+// fewer where the statements are large, and returns how many.
+func (f *follow) check(ctx context.Context, facts []fact, t trust) (int, error) {
+	if err := f.explain(ctx, facts); err != nil {
+		return 0, err
+	}
+	var size atomic.Int64
+	return parallel(len(facts), func(i int) (bool, error) {
+		n, err := f.join(ctx, &facts[i], t)
+		return size.Add(int64(n)) < batchBytes, err
+	})
 }
 
 // join finds the envelope behind an entry and believes it only where its
-// signature and its leaf are those of the entry.
-func (p *Projection) join(ctx context.Context, f *fact, raw []byte, leaf statement.Leaf) error {
-	d, err := p.envelopeOf(ctx, f.leafHash)
-	if errors.Is(err, ErrUnknown) {
-		f.problem = problemUnknown
-		return nil
-	} else if err != nil {
-		return err
+// signature and its leaf are those of the entry, and the key is trusted. It
+// returns how many bytes it read.
+func (f *follow) join(ctx context.Context, e *fact, t trust) (int, error) {
+	defer func() { e.raw, e.leaf = nil, statement.Leaf{} }()
+	switch {
+	case e.kind != Statement:
+		return 0, nil
+	case !t.has(e.key):
+		e.problem = problemKey
+		return 0, nil
+	case e.said.IsZero():
+		e.problem = problemUnknown
+		return 0, nil
 	}
-	b, _, err := p.content.ReadAll(ctx, d, statement.MaxSize)
+	b, _, err := f.p.Content.ReadAll(ctx, e.said, statement.MaxSize)
 	switch {
 	case errors.Is(err, content.ErrUnknown):
-		f.problem = problemUnknown
-		return nil
+		e.problem = problemUnknown
+		return 0, nil
 	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrTooLarge):
-		f.problem = problemCorrupt
-		return nil
+		e.problem = problemCorrupt
+		return 0, nil
 	case err != nil:
-		return fmt.Errorf("reading the statement %s: %w", d, err)
+		return 0, fmt.Errorf("reading the statement %s: %w", e.said, err)
 	}
+	e.believe(b)
+	return len(b), nil
+}
+
+// believe takes the statement for that of the entry, if it is.
+func (e *fact) believe(b []byte) {
+	e.problem = problemForeign
 	env, err := statement.Parse(b)
-	if err != nil || env.Verify(leaf.Key) != nil {
-		f.problem = problemForeign
-		return nil
-	}
-	if again, err := env.Leaf(leaf.Key); err != nil || string(again) != string(raw) {
-		f.problem = problemForeign
-		return nil
-	}
-	f.envelope, f.stmt, f.size = d, env.Statement(), len(b)
-	if f.stmt.PredicateType == statement.ReleaseType {
-		if f.release, err = f.stmt.Release(); err != nil {
-			f.problem = problemForeign
-		}
-	}
-	return nil
-}
-
-// write puts the fact into the tables and adds to c; again, it does nothing.
-func (f *fact) write(ctx context.Context, tx *store.Tx, c *Counts) error {
-	var predicate string
-	if f.stmt != nil {
-		predicate = f.stmt.PredicateType
-	}
-	res, err := tx.ExecContext(ctx, `INSERT INTO projected_entry
-		(idx, kind, leaf_hash, key_id, envelope, predicate_type, problem)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idx) DO NOTHING`,
-		f.index, string(f.kind), f.leafHash[:], null(f.key), null(f.envelope), text(predicate), f.problem)
 	if err != nil {
-		return fmt.Errorf("writing the entry: %w", err)
+		return
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return err
+	if again, err := env.Leaf(e.leaf.Key); err != nil || !bytes.Equal(again, e.raw) {
+		return
 	}
-	if err := settle(ctx, tx, f.leafHash, f.index); err != nil {
-		return err
+	if env.Verify(e.leaf.Key) != nil {
+		return
 	}
-	if f.stmt == nil {
-		return nil
-	}
-	c.Statements++
-	for i, s := range f.stmt.Subject {
-		var sum digest.Digest
-		if d, err := digest.Parse(s.Digest["sha256"]); err == nil {
-			sum = d
-		}
-		name := s.Name
-		if name == "" {
-			name = s.URI
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO projected_subject (idx, pos, name, sha256)
-			VALUES ($1, $2, $3, $4)`, f.index, i, text(name), null(sum)); err != nil {
-			return fmt.Errorf("writing subject %d: %w", i, err)
+	s := env.Statement()
+	if s.PredicateType == statement.ReleaseType {
+		if e.release, err = s.Release(); err != nil {
+			return
 		}
 	}
-	if f.release != nil {
-		c.Releases++
-		return f.writeRelease(ctx, tx, f.release)
-	}
-	return nil
+	e.envelope, e.stmt, e.problem = e.said, s, ""
 }
 
-func (f *fact) writeRelease(ctx context.Context, tx *store.Tx, r *statement.Release) error {
-	var previous digest.Digest
-	if r.Previous != nil {
-		previous = *r.Previous
+// parallel calls f for 0 ≤ i < n on all processors, each begun in its order,
+// until it returns false or an error, and returns for how many it was called.
+func parallel(n int, f func(i int) (bool, error)) (int, error) {
+	var next atomic.Int64
+	var stop atomic.Bool
+	errs := make([]error, runtime.GOMAXPROCS(0))
+	var work sync.WaitGroup
+	for w := range errs {
+		work.Go(func() {
+			for !stop.Load() {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				ok, err := f(i)
+				if errs[w] = err; err != nil || !ok {
+					stop.Store(true)
+				}
+			}
+		})
 	}
-	var bytes int64
-	for _, a := range r.Artifacts {
-		bytes += a.Size
-	}
-	var src statement.Source
-	if r.Source != nil {
-		src = *r.Source
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO projected_release
-		(idx, envelope, key_id, product, version, channel, seq, previous, published, notes, artifacts, bytes,
-		 source_kind, source_access, source_size, source_sha256, source_commit, source_uri)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
-		f.index, f.envelope[:], f.key[:], text(r.Product), text(r.Version), text(r.Channel), r.Seq, null(previous),
-		r.Published.UnixMicro(), text(r.Notes), len(r.Artifacts), bytes,
-		text(src.Kind), text(src.Access), src.Size, null(src.SHA256), text(src.Commit), text(src.URI))
-	if err != nil {
-		return fmt.Errorf("writing the release: %w", err)
-	}
-	for i, a := range r.Artifacts {
-		var sbom statement.Evidence
-		if a.SBOM != nil {
-			sbom = *a.SBOM
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO projected_artifact
-			(idx, pos, name, size, sha256, sbom_type, sbom_size, sbom_sha256)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			f.index, i, text(a.Name), a.Size, a.SHA256[:], text(sbom.MediaType), sbom.Size, null(sbom.SHA256)); err != nil {
-			return fmt.Errorf("writing artifact %d: %w", i, err)
-		}
-	}
-	return nil
+	work.Wait()
+	return min(int(next.Load()), n), errors.Join(errs...)
 }
-
-// null is the column of a digest, NULL for none.
-func null(d digest.Digest) any {
-	if d.IsZero() {
-		return nil
-	}
-	return d[:]
-}
-
-// text is s as both engines can keep it: PostgreSQL has no NUL in a text.
-func text(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -191,36 +190,12 @@ func TestEntriesAsTheyAre(t *testing.T) {
 }
 
 // dump is everything that the disposable tables say.
-func dump(t testing.TB, n *projectiontest.Node) string {
+func dump(t testing.TB, p *projection.Projection) string {
 	t.Helper()
 	var b strings.Builder
-	entries, err := n.Projection.Entries(t.Context(), 0, 1<<40)
-	if err != nil {
+	if err := p.Dump(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		one, err := n.Projection.Entry(t.Context(), e.Index)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&b, "%+v\n", one)
-	}
-	releases, err := n.Projection.Releases(t.Context(), projection.Filter{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range releases {
-		one, err := n.Projection.Release(t.Context(), r.Statement)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&b, "%+v %+v %+v\n", one.Index, one.Key, one.Release)
-	}
-	counts, err := n.Projection.Counts(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(&b, "%+v\n", counts)
 	return b.String()
 }
 
@@ -237,7 +212,7 @@ func TestDisposable(t *testing.T) {
 	n.Put(t, content.Public, []byte("{}"))
 	n.Put(t, content.Room, []byte("source"))
 	n.Catch(t)
-	before := dump(t, n)
+	before := dump(t, n.Projection)
 
 	if err := n.Projection.Rebuild(ctx); err != nil {
 		t.Fatal(err)
@@ -246,7 +221,7 @@ func TestDisposable(t *testing.T) {
 		t.Errorf("lag after emptying: %d of %d, %v", next, published, err)
 	}
 	n.Catch(t)
-	if after := dump(t, n); after != before {
+	if after := dump(t, n.Projection); after != before {
 		t.Errorf("after Rebuild:\n%s\nbefore:\n%s", after, before)
 	}
 
@@ -274,7 +249,7 @@ func TestDisposable(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Catch(t)
-	if after := dump(t, n); after != before {
+	if after := dump(t, n.Projection); after != before {
 		t.Errorf("after Recover:\n%s\nbefore:\n%s", after, before)
 	}
 	if found, err := n.Projection.Recover(ctx, []key.Public{fixture.StatementKey("other", key.P256).Public()}); err != nil || found != 0 {
@@ -288,7 +263,9 @@ type slowLog struct {
 	published *int64
 }
 
-func (l slowLog) Published(context.Context) (int64, error) { return *l.published, nil }
+func (l slowLog) Published(context.Context) (int64, time.Time, error) {
+	return *l.published, time.Time{}, nil
+}
 
 // TestAnyRhythm: however the log grows between steps, restarts and rebuilds,
 // the tables end up the same as when they are filled at once.
@@ -301,12 +278,12 @@ func TestAnyRhythm(t *testing.T) {
 		size = 1 + n.Add(t, fmt.Append(nil, "noise ", i))
 	}
 	n.Catch(t)
-	atOnce := dump(t, n)
+	atOnce := dump(t, n.Projection)
 	log := n.Published()
 	rapid.Check(t, func(r *rapid.T) {
 		var shown int64
 		reopen := func() {
-			p, err := projection.New(ctx, n.DB, n.Content, slowLog{log, &shown}, slog.New(slog.DiscardHandler))
+			p, err := projection.New(ctx, n.Options(slowLog{log, &shown}))
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -338,7 +315,7 @@ func TestAnyRhythm(t *testing.T) {
 			}
 		}
 		n.Catch(t)
-		if got := dump(t, n); got != atOnce {
+		if got := dump(t, n.Projection); got != atOnce {
 			r.Errorf("step by step:\n%s\nat once:\n%s", got, atOnce)
 		}
 	})

@@ -13,21 +13,30 @@ import (
 	"vitrine.example/tlog"
 )
 
-// disposable are the tables that hold nothing but what the log says.
-var disposable = []string{
-	`DELETE FROM projected_artifact`,
-	`DELETE FROM projected_release`,
-	`DELETE FROM projected_subject`,
-	`DELETE FROM projected_entry`,
-	`DELETE FROM projected_state`,
+// disposable are the tables that hold nothing but what logs say.
+var disposable = []string{"projected_artifact", "projected_release", "projected_subject", "projected_entry"}
+
+// indexes are those of the disposable tables that serve pages alone. They are
+// as the migration 0009 makes them.
+var indexes = []struct{ name, on string }{
+	{"projected_entry_envelope", "projected_entry (envelope)"},
+	{"projected_subject_sha256", "projected_subject (sha256)"},
+	{"projected_release_envelope", "projected_release (envelope)"},
+	{"projected_release_product", "projected_release (log_id, product, idx)"},
+	{"projected_release_published", "projected_release (published)"},
+	{"projected_artifact_sha256", "projected_artifact (sha256, log_id, idx)"},
 }
+
+// bareFrom is the number of entries from which empty tables are filled without
+// indexes: digests come in no order, and each would go to a page of its own.
+const bareFrom = 50_000
 
 // Empty reports whether nothing was ever submitted or projected here. Where the
 // log has entries, the database is a new one.
 func (p *Projection) Empty(ctx context.Context) (empty bool, err error) {
-	err = p.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var n int64
-		err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM projected_state)
+		err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM projected_log WHERE next_idx > 0)
 			+ (SELECT COUNT(*) FROM (SELECT 1 FROM submission LIMIT 1) AS one)`).Scan(&n)
 		empty = n == 0
 		return err
@@ -38,25 +47,102 @@ func (p *Projection) Empty(ctx context.Context) (empty bool, err error) {
 	return empty, nil
 }
 
-// Rebuild empties the tables; Run or Step then fills them again from the log.
+// Rebuild empties the tables; Run or Step then fills them again from the logs.
 func (p *Projection) Rebuild(ctx context.Context) error {
-	p.step.Lock()
-	defer p.step.Unlock()
-	err := p.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, q := range disposable {
-			if _, err := tx.ExecContext(ctx, q); err != nil {
+	p.adding.Lock()
+	defer p.adding.Unlock()
+	all := p.all()
+	for _, f := range all {
+		f.step.Lock()
+		defer f.step.Unlock()
+		f.forget()
+	}
+	err := p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, t := range disposable {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+t); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE projected_log SET next_idx = 0, statements = 0, releases = 0`)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("emptying the projection: %w", err)
+	}
+	for _, f := range all {
+		if err := f.load(ctx); err != nil {
+			return err
+		}
+		f.cursor = 0
+	}
+	p.Wake()
+	return nil
+}
+
+// clear takes a log out of the tables.
+func (p *Projection) clear(ctx context.Context, origin string) error {
+	return p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, t := range disposable {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+t+
+				" WHERE log_id = (SELECT id FROM projected_log WHERE origin = $1)", origin); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM projected_log WHERE origin = $1", origin)
+		return err
+	})
+}
+
+// bare drops the indexes where the tables are empty and a long log is to come.
+func (p *Projection) bare(ctx context.Context, size int64) error {
+	if size < bareFrom {
+		return nil
+	}
+	for _, f := range p.all() {
+		if next, _ := f.position(); next > 0 {
+			return nil
+		}
+	}
+	return p.index(ctx, false, func(name, _ string) string { return "DROP INDEX IF EXISTS " + name })
+}
+
+// settled makes the indexes, where they may be missing, once no log that is
+// followed without trouble has more to fill in. A process that was killed while
+// it filled the tables has left them without.
+func (p *Projection) settled(ctx context.Context) error {
+	p.mu.Lock()
+	indexed := p.indexed
+	p.mu.Unlock()
+	if indexed {
+		return nil
+	}
+	for _, f := range p.all() {
+		f.mu.Lock()
+		busy := f.problem == nil && f.seen.size-f.next >= batch
+		f.mu.Unlock()
+		if busy {
+			return nil
+		}
+	}
+	return p.index(ctx, true, func(name, on string) string { return "CREATE INDEX IF NOT EXISTS " + name + " ON " + on })
+}
+
+// index does something with all indexes.
+func (p *Projection) index(ctx context.Context, have bool, do func(name, on string) string) error {
+	err := p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, i := range indexes {
+			if _, err := tx.ExecContext(ctx, do(i.name, i.on)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("emptying the projection: %w", err)
+		return fmt.Errorf("indexes of the projection: %w", err)
 	}
-	if err := p.load(ctx); err != nil {
-		return err
-	}
-	p.Wake()
+	p.mu.Lock()
+	p.indexed = have
+	p.mu.Unlock()
 	return nil
 }
 
@@ -65,11 +151,11 @@ func (p *Projection) Rebuild(ctx context.Context) error {
 // signed by one of keys is noted. It returns how many it found.
 func (p *Projection) Recover(ctx context.Context, keys []key.Public) (int, error) {
 	found := 0
-	err := p.content.Walk(ctx, func(info content.Info) error {
+	err := p.Content.Walk(ctx, func(info content.Info) error {
 		if info.Class != content.Public || info.Size > statement.MaxSize {
 			return nil
 		}
-		b, _, err := p.content.ReadAll(ctx, info.Digest, statement.MaxSize)
+		b, _, err := p.Content.ReadAll(ctx, info.Digest, statement.MaxSize)
 		if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrUnknown) {
 			return nil // doctor reports it
 		} else if err != nil {
@@ -91,7 +177,7 @@ func (p *Projection) Recover(ctx context.Context, keys []key.Public) (int, error
 // recover notes a statement, if it is not noted, as one that may be in the log
 // or not: idx -1 keeps it from being submitted anew without anybody's wish.
 func (p *Projection) recover(ctx context.Context, leaf tlog.Hash, d digest.Digest) error {
-	return p.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO submission (leaf_hash, envelope, idx) VALUES ($1, $2, -1)
 			ON CONFLICT (leaf_hash) DO NOTHING`, leaf[:], d[:])
 		return err

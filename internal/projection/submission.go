@@ -2,8 +2,6 @@ package projection
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"vitrine.example/digest"
@@ -27,7 +25,7 @@ func (p *Projection) Submitted(ctx context.Context, tx *store.Tx, leaf tlog.Hash
 // it is not known that the log has them. Handing them to the log again is safe.
 func (p *Projection) Pending(ctx context.Context, limit int) ([]digest.Digest, error) {
 	var out []digest.Digest
-	err := p.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		out = nil
 		rows, err := tx.QueryContext(ctx, `SELECT envelope FROM submission WHERE idx IS NULL
 			ORDER BY leaf_hash LIMIT $1`, limit)
@@ -54,27 +52,90 @@ func (p *Projection) Pending(ctx context.Context, limit int) ([]digest.Digest, e
 	return out, nil
 }
 
-// settle notes that the log has the leaf.
-func settle(ctx context.Context, tx *store.Tx, leaf tlog.Hash, index int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE submission SET idx = $1 WHERE leaf_hash = $2 AND idx IS NULL`, index, leaf[:])
-	if err != nil {
-		return fmt.Errorf("settling the submission: %w", err)
+// settle notes that the log has the leaves that the journal did not know of.
+func settle(ctx context.Context, tx *store.Tx, facts []fact) error {
+	for i := range facts {
+		if !facts[i].pending {
+			continue
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE submission SET idx = $1 WHERE leaf_hash = $2 AND idx IS NULL`,
+			facts[i].index, facts[i].leafHash[:])
+		if err != nil {
+			return fmt.Errorf("settling the submission: %w", err)
+		}
 	}
 	return nil
 }
 
-// envelopeOf returns which envelope stands behind a leaf, or ErrUnknown.
-func (p *Projection) envelopeOf(ctx context.Context, leaf tlog.Hash) (digest.Digest, error) {
-	var b []byte
-	err := p.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT envelope FROM submission WHERE leaf_hash = $1`, leaf[:]).Scan(&b)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return digest.Digest{}, ErrUnknown
-	} else if err != nil {
-		return digest.Digest{}, fmt.Errorf("looking for the statement behind an entry: %w", err)
+// sqlJournal takes any number of hashes as one blob, 32 bytes each, and numbers
+// its parts from 0.
+const sqlJournal = `WITH RECURSIVE part(i) AS (
+	SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM part WHERE i + 1 < CAST($2 AS BIGINT))
+SELECT part.i, s.envelope, s.idx IS NULL FROM part CROSS JOIN submission AS s
+WHERE s.leaf_hash = substr(CAST($1 AS blob), CAST(part.i * 32 + 1 AS INTEGER), 32)`
+
+// explain finds which envelopes are said to stand behind statements.
+func (f *follow) explain(ctx context.Context, facts []fact) error {
+	var which []int
+	for i := range facts {
+		if facts[i].kind == Statement {
+			which = append(which, i)
+		}
 	}
-	return toDigest(b)
+	switch {
+	case len(which) == 0:
+		return nil
+	case f.source == nil:
+		return f.p.journal(ctx, facts, which)
+	}
+	places := make([]Place, len(which))
+	for n, i := range which {
+		places[n] = Place{facts[i].index, facts[i].leafHash}
+	}
+	said, err := f.source.Envelopes(ctx, f.origin, places)
+	if err == nil && len(said) != len(places) {
+		err = fmt.Errorf("%d answers to %d questions", len(said), len(places))
+	}
+	if err != nil {
+		return fmt.Errorf("asking for the statements behind entries: %w", err)
+	}
+	for n, i := range which {
+		facts[i].said = said[n]
+	}
+	return nil
+}
+
+// journal is explain for the own log.
+func (p *Projection) journal(ctx context.Context, facts []fact, which []int) error {
+	hashes := make([]byte, 0, len(which)*digest.Size)
+	for _, i := range which {
+		hashes = append(hashes, facts[i].leafHash[:]...)
+	}
+	err := p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		rows, err := tx.QueryContext(ctx, sqlJournal, hashes, len(which))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var n int64
+			var b []byte
+			var pending bool
+			if err := rows.Scan(&n, &b, &pending); err != nil {
+				return err
+			}
+			e := &facts[which[n]]
+			e.pending = pending
+			if e.said, err = toDigest(b); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("looking for the statements behind entries: %w", err)
+	}
+	return nil
 }
 
 func toDigest(b []byte) (digest.Digest, error) {

@@ -43,9 +43,9 @@ type Node struct {
 type published struct{ *ledger.Ledger }
 
 // Published implements projection.Log.
-func (p published) Published(ctx context.Context) (int64, error) {
+func (p published) Published(ctx context.Context) (int64, time.Time, error) {
 	s, err := p.Status(ctx)
-	return s.Published, err
+	return s.Published, s.At, err
 }
 
 // New makes a node on SQLite. Its projection does not run by itself: call Step.
@@ -79,11 +79,18 @@ func On(t testing.TB, url string) *Node {
 // Published returns the log as a projection sees it.
 func (n *Node) Published() projection.Log { return published{n.Ledger} }
 
+// Options are those of the node's projection over a log.
+func (n *Node) Options(log projection.Log) projection.Options {
+	return projection.Options{
+		DB: n.DB, Content: n.Content, Origin: Origin, Log: log, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
 // Reopen makes a new projection, as a process that starts again does.
 func (n *Node) Reopen(t testing.TB) {
 	t.Helper()
 	var err error
-	n.Projection, err = projection.New(t.Context(), n.DB, n.Content, n.Published(), slog.New(slog.DiscardHandler))
+	n.Projection, err = projection.New(t.Context(), n.Options(n.Published()))
 	check(t, err)
 }
 

@@ -1,0 +1,196 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/store"
+	"vitrine.example/statement"
+)
+
+// errMoved says that somebody else has changed the tables of a log.
+var errMoved = errors.New("another process has moved the projection of this log; it is read again")
+
+// write puts a batch into the tables, in one transaction with the position.
+func (f *follow) write(ctx context.Context, b *read) error {
+	err := f.p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		c, err := insert(ctx, tx, f.id, b.facts)
+		if err != nil {
+			return err
+		}
+		if f.source == nil {
+			if err := settle(ctx, tx, b.facts); err != nil {
+				return err
+			}
+		}
+		return f.moveState(ctx, tx, b, c)
+	})
+	if errors.Is(err, errMoved) {
+		err = errors.Join(err, f.load(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("projecting entries %d to %d: %w", b.from, b.end-1, err)
+	}
+	return nil
+}
+
+// moveState notes the position and what was added on the way to it.
+func (f *follow) moveState(ctx context.Context, tx *store.Tx, b *read, c Counts) error {
+	res, err := tx.ExecContext(ctx, `UPDATE projected_log SET next_idx = $1, statements = statements + $2,
+		releases = releases + $3 WHERE id = $4 AND next_idx = $5`, b.end, c.Statements, c.Releases, f.id, b.from)
+	if err != nil {
+		return fmt.Errorf("noting the position: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(errMoved, err)
+	}
+	return nil
+}
+
+// rows are gathered for one table: one statement for each row would spend its
+// time on being read.
+type rows struct {
+	table   string
+	columns []string
+	args    []any
+}
+
+// rowsAtOnce is how many rows go into one statement; the last ones go in
+// numbers that are powers of two, so that there are few texts.
+const rowsAtOnce = 64
+
+func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
+
+func (r *rows) write(ctx context.Context, tx *store.Tx) error {
+	width := len(r.columns)
+	args := r.args
+	for n := rowsAtOnce; n > 0; n /= 2 {
+		text := ""
+		for ; len(args) >= n*width; args = args[n*width:] {
+			if text == "" {
+				text = r.text(n)
+			}
+			if _, err := tx.ExecContext(ctx, text, args[:n*width]...); err != nil {
+				return fmt.Errorf("writing %s: %w", r.table, err)
+			}
+		}
+	}
+	return nil
+}
+
+// text is the statement for n rows.
+func (r *rows) text(n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", r.table, strings.Join(r.columns, ", "))
+	for i := range n * len(r.columns) {
+		switch i % len(r.columns) {
+		case 0:
+			if i > 0 {
+				b.WriteString("), ")
+			}
+			b.WriteByte('(')
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// rowSet is what a batch writes.
+type rowSet struct{ entry, subject, release, artifact rows }
+
+func newRowSet() *rowSet {
+	columns := func(s string) []string { return strings.Fields(s) }
+	return &rowSet{
+		entry: rows{table: "projected_entry", columns: columns(
+			"log_id idx kind leaf_hash key_id envelope predicate_type problem again")},
+		subject: rows{table: "projected_subject", columns: columns("log_id idx pos name sha256")},
+		release: rows{table: "projected_release", columns: columns(
+			`log_id idx envelope key_id product version channel seq previous published notes artifacts bytes
+			source_kind source_access source_size source_sha256 source_commit source_uri`)},
+		artifact: rows{table: "projected_artifact", columns: columns(
+			"log_id idx pos name size sha256 sbom_type sbom_size sbom_sha256")},
+	}
+}
+
+// insert writes facts that have no rows yet, and returns what they add.
+func insert(ctx context.Context, tx *store.Tx, log int64, facts []fact) (c Counts, err error) {
+	set := newRowSet()
+	for i := range facts {
+		set.add(log, &facts[i], &c)
+	}
+	for _, r := range []*rows{&set.entry, &set.subject, &set.release, &set.artifact} {
+		if err := r.write(ctx, tx); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func (set *rowSet) add(log int64, f *fact, c *Counts) {
+	var predicate string
+	if f.stmt != nil {
+		predicate = f.stmt.PredicateType
+	}
+	set.entry.add(log, f.index, string(f.kind), f.leafHash[:], null(f.key), null(f.envelope), text(predicate), f.problem, f.again())
+	if f.stmt == nil {
+		return
+	}
+	c.Statements++
+	for i, s := range f.stmt.Subject {
+		var sum digest.Digest
+		if d, err := digest.Parse(s.Digest["sha256"]); err == nil {
+			sum = d
+		}
+		name := s.Name
+		if name == "" {
+			name = s.URI
+		}
+		set.subject.add(log, f.index, i, text(name), null(sum))
+	}
+	if f.release != nil {
+		c.Releases++
+		set.addRelease(log, f, f.release)
+	}
+}
+
+func (set *rowSet) addRelease(log int64, f *fact, r *statement.Release) {
+	var previous digest.Digest
+	if r.Previous != nil {
+		previous = *r.Previous
+	}
+	var bytes int64
+	for _, a := range r.Artifacts {
+		bytes += a.Size
+	}
+	var src statement.Source
+	if r.Source != nil {
+		src = *r.Source
+	}
+	set.release.add(log, f.index, f.envelope[:], f.key[:], text(r.Product), text(r.Version), text(r.Channel), r.Seq,
+		null(previous), r.Published.UnixMicro(), text(r.Notes), len(r.Artifacts), bytes,
+		text(src.Kind), text(src.Access), src.Size, null(src.SHA256), text(src.Commit), text(src.URI))
+	for i, a := range r.Artifacts {
+		var sbom statement.Evidence
+		if a.SBOM != nil {
+			sbom = *a.SBOM
+		}
+		set.artifact.add(log, f.index, i, text(a.Name), a.Size, a.SHA256[:], text(sbom.MediaType), sbom.Size, null(sbom.SHA256))
+	}
+}
+
+// null is the column of a digest, NULL for none.
+func null(d digest.Digest) any {
+	if d.IsZero() {
+		return nil
+	}
+	return d[:]
+}
+
+// text is s as both engines can keep it: PostgreSQL has no NUL in a text.
+func text(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
