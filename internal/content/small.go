@@ -1,0 +1,59 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"vitrine.example/digest"
+)
+
+// ReadSmall is ReadAll for many small documents, most of them public: it looks
+// under that class first, and where it finds bytes that are d it looks no
+// further. The content says what it is; of its class nothing is said.
+func (s *Store) ReadSmall(ctx context.Context, d digest.Digest, max int64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("content %s: %w", d, err)
+	}
+	b, err := readRegular(s.path(Public, d), max)
+	if err == nil && digest.Of(b) == d {
+		return b, nil
+	}
+	b, _, err = s.ReadAll(ctx, d, max) // which says what is wrong
+	return b, err
+}
+
+// readRegular reads a file of at most max bytes, never through a link.
+func readRegular(path string, max int64) (_ []byte, err error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > max {
+		return nil, fs.ErrInvalid
+	}
+	b := make([]byte, st.Size)
+	for at := 0; at < len(b); {
+		n, err := unix.Read(fd, b[at:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, os.NewSyscallError("read", err)
+		case n == 0:
+			return nil, io.ErrUnexpectedEOF
+		}
+		at += n
+	}
+	return b, nil
+}
