@@ -111,25 +111,53 @@ func (n *Node) follow(ctx context.Context, progress func(done, total int64)) (in
 	}
 }
 
+// claimBatch is how many names are given in one transaction.
+const claimBatch = 256
+
 // claimAgain gives every release of the log its name, the first one first.
 func (n *Node) claimAgain(ctx context.Context) error {
 	all, err := n.releases(ctx)
 	if err != nil {
 		return err
 	}
-	for _, d := range slices.Backward(all) {
-		raw, _, err := n.content.ReadAll(ctx, d, statement.MaxSize)
-		if err != nil {
+	slices.Reverse(all)
+	for some := range slices.Chunk(all, claimBatch) {
+		envs := make([]*statement.Envelope, len(some))
+		for i, d := range some {
+			raw, err := n.content.ReadSmall(ctx, d, statement.MaxSize)
+			if err != nil {
+				return err
+			}
+			if envs[i], err = statement.Parse(raw); err != nil {
+				return fmt.Errorf("statement %s: %w", d, err)
+			}
+		}
+		if err := n.claimAll(ctx, envs); err != nil {
 			return err
 		}
-		env, err := statement.Parse(raw)
-		if err != nil {
-			return fmt.Errorf("statement %s: %w", d, err)
+	}
+	return nil
+}
+
+// claimAll gives names in one transaction; where one is taken, one by one.
+func (n *Node) claimAll(ctx context.Context, envs []*statement.Envelope) error {
+	err := n.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, env := range envs {
+			if err := release.Admit(ctx, tx, env); err != nil {
+				return err
+			}
 		}
-		err = n.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return release.Admit(ctx, tx, env) })
-		if errors.Is(err, release.ErrConflict) {
-			n.log.Warn("a release of the log has no name of its own", "sha256", d, "err", err)
-		} else if err != nil {
+		return nil
+	})
+	if !errors.Is(err, release.ErrConflict) {
+		return err
+	}
+	if len(envs) == 1 {
+		n.log.Warn("a release of the log has no name of its own", "sha256", envs[0].Digest(), "err", err)
+		return nil
+	}
+	for i := range envs {
+		if err := n.claimAll(ctx, envs[i:i+1]); err != nil {
 			return err
 		}
 	}

@@ -2,15 +2,9 @@ package projection
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"vitrine.example/digest"
-	"vitrine.example/internal/content"
 	"vitrine.example/internal/store"
-	"vitrine.example/key"
-	"vitrine.example/statement"
-	"vitrine.example/tlog"
 )
 
 // disposable are the tables that hold nothing but what logs say.
@@ -144,59 +138,4 @@ func (p *Projection) index(ctx context.Context, have bool, do func(name, on stri
 	p.indexed = have
 	p.mu.Unlock()
 	return nil
-}
-
-// Recover fills the journal of submissions from the content store, for a
-// database that was lost: every public document there that is a statement
-// signed by one of keys is noted. It returns how many it found.
-func (p *Projection) Recover(ctx context.Context, keys []key.Public) (int, error) {
-	found := 0
-	err := p.Content.Walk(ctx, func(info content.Info) error {
-		if info.Class != content.Public || info.Size > statement.MaxSize {
-			return nil
-		}
-		b, _, err := p.Content.ReadAll(ctx, info.Digest, statement.MaxSize)
-		if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrUnknown) {
-			return nil // doctor reports it
-		} else if err != nil {
-			return fmt.Errorf("reading %s: %w", info.Digest, err)
-		}
-		leaf, ok := leafOf(b, keys)
-		if !ok {
-			return nil
-		}
-		found++
-		return p.recover(ctx, leaf, info.Digest)
-	})
-	if err != nil {
-		return found, fmt.Errorf("looking through the content store: %w", err)
-	}
-	return found, nil
-}
-
-// recover notes a statement, if it is not noted, as one that may be in the log
-// or not: idx -1 keeps it from being submitted anew without anybody's wish.
-func (p *Projection) recover(ctx context.Context, leaf tlog.Hash, d digest.Digest) error {
-	return p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO submission (leaf_hash, envelope, idx) VALUES ($1, $2, -1)
-			ON CONFLICT (leaf_hash) DO NOTHING`, leaf[:], d[:])
-		return err
-	})
-}
-
-// leafOf returns the leaf hash of b where it is a statement signed by one of keys.
-func leafOf(b []byte, keys []key.Public) (tlog.Hash, bool) {
-	env, err := statement.Parse(b)
-	if err != nil {
-		return tlog.Hash{}, false
-	}
-	for _, k := range keys {
-		if env.KeyID() != k.ID() || env.Verify(k) != nil {
-			continue
-		}
-		if leaf, err := env.Leaf(k); err == nil {
-			return tlog.LeafHash(leaf), true
-		}
-	}
-	return tlog.Hash{}, false
 }
