@@ -9,8 +9,8 @@ import (
 )
 
 func newProjection(c *console) *cobra.Command {
-	return group("projection", "make the tables of a node again from its log",
-		`  vitrine projection rebuild node`, newProjectionRebuild(c))
+	return group("projection", "make the tables of a node again from its logs, or show them",
+		`  vitrine projection rebuild node`, newProjectionRebuild(c), newProjectionDump(c))
 }
 
 func newProjectionRebuild(c *console) *cobra.Command {
@@ -43,4 +43,23 @@ meanwhile; its pages then show less for a while. Running it again does no harm.`
 	}
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+func newProjectionDump(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "dump DIR",
+		Short: "write all that the tables say, in one order",
+		Long: `Write all that the tables say of the logs that the node follows, as JSON lines:
+for each log, by origin, a line about it and one for each of its entries.
+
+Tables that were rebuilt give the same bytes, on any database. The node may be
+served meanwhile; what is written is one state.`,
+		Example: `  vitrine projection dump node`,
+		Args:    operands("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.connect(cmd.Context(), args[0], func(h *centre.Handle) error {
+				return h.Dump(cmd.Context(), c.out)
+			})
+		},
+	}
 }

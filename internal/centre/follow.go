@@ -2,6 +2,7 @@ package centre
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"vitrine.example/internal/ledger"
@@ -22,4 +23,13 @@ type publishedLog struct{ *ledger.Ledger }
 func (l publishedLog) Published(ctx context.Context) (int64, time.Time, error) {
 	s, err := l.Status(ctx)
 	return s.Published, s.At, err
+}
+
+// Dump writes all that the node's tables say ([projection.Projection.Dump]).
+func (h *Handle) Dump(ctx context.Context, w io.Writer) error {
+	p, err := h.projection(ctx)
+	if err != nil {
+		return err
+	}
+	return p.Dump(ctx, w)
 }
