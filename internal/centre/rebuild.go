@@ -124,7 +124,7 @@ func (n *Node) claimAgain(ctx context.Context) error {
 	for some := range slices.Chunk(all, claimBatch) {
 		envs := make([]*statement.Envelope, len(some))
 		for i, d := range some {
-			raw, err := n.content.ReadSmall(ctx, d, statement.MaxSize)
+			raw, err := n.content.ReadPublic(ctx, d, statement.MaxSize)
 			if err != nil {
 				return err
 			}

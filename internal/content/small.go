@@ -13,10 +13,10 @@ import (
 	"vitrine.example/digest"
 )
 
-// ReadSmall is ReadAll for many small documents, most of them public: it looks
-// under that class first, and where it finds bytes that are d it looks no
-// further. The content says what it is; of its class nothing is said.
-func (s *Store) ReadSmall(ctx context.Context, d digest.Digest, max int64) ([]byte, error) {
+// ReadPublic is ReadAll for many small public documents. Content of another
+// class is [ErrUnknown]. Where the file under this class holds bytes that are d,
+// it looks no further.
+func (s *Store) ReadPublic(ctx context.Context, d digest.Digest, max int64) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("content %s: %w", d, err)
 	}
@@ -24,7 +24,10 @@ func (s *Store) ReadSmall(ctx context.Context, d digest.Digest, max int64) ([]by
 	if err == nil && digest.Of(b) == d {
 		return b, nil
 	}
-	b, _, err = s.ReadAll(ctx, d, max) // which says what is wrong
+	b, in, err := s.ReadAll(ctx, d, max) // which says what is wrong
+	if err == nil && in.Class != Public {
+		return nil, fmt.Errorf("content %s: %w", d, ErrUnknown)
+	}
 	return b, err
 }
 

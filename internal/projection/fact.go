@@ -200,7 +200,7 @@ func (f *follow) join(ctx context.Context, e *fact, t trust) (int, error) {
 		e.problem = problemUnknown
 		return 0, nil
 	}
-	b, err := f.p.Content.ReadSmall(ctx, e.said, statement.MaxSize)
+	b, err := f.p.Content.ReadPublic(ctx, e.said, statement.MaxSize)
 	switch {
 	case errors.Is(err, content.ErrUnknown):
 		e.problem = problemUnknown

@@ -71,7 +71,7 @@ func (p *Projection) recover(ctx context.Context, some []digest.Digest, keys []k
 		if noted[i] {
 			return true, nil
 		}
-		b, err := p.Content.ReadSmall(ctx, some[i], statement.MaxSize)
+		b, err := p.Content.ReadPublic(ctx, some[i], statement.MaxSize)
 		if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrUnknown) {
 			return true, nil // doctor reports it
 		} else if err != nil {

@@ -31,6 +31,8 @@ func (s *site) api(mux *http.ServeMux) {
 	huma.Get(api, "/api/v1/statements/{digest}", s.apiStatement, named("statement", "One statement with its place in the log"))
 	huma.Get(api, "/api/v1/log", s.apiLog, named("log", "Entries of the log, newest first"))
 	huma.Get(api, "/api/v1/circle", s.apiCircle, named("circle", "The circle: who belongs, with which keys, agreed by whom"))
+	huma.Get(api, "/api/v1/logs", s.apiLogs, named("logs", "The logs that the node follows, and how far"))
+	huma.Get(api, "/api/v1/logs/{log}", s.apiOtherLog, named("entries", "Entries of a followed log, newest first"))
 	inner.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is no such address; /api/v1/openapi.json lists them")
 	})
@@ -96,6 +98,7 @@ func (s *site) apiNode(ctx context.Context, _ *struct{}) (*body[apiNode], error)
 
 type apiReleaseRow struct {
 	Statement digest.Digest  `json:"statement" doc:"SHA-256 of the statement's envelope"`
+	Log       string         `json:"log" doc:"origin of the log"`
 	Index     int64          `json:"index" doc:"of the statement in the log"`
 	Product   string         `json:"product" doc:"package URL without version"`
 	Version   string         `json:"version"`
@@ -109,7 +112,7 @@ type apiReleaseRow struct {
 
 func row(r *projection.Release) apiReleaseRow {
 	return apiReleaseRow{
-		Statement: r.Statement, Index: r.Index, Product: r.Product, Version: r.Version, Channel: r.Channel,
+		Statement: r.Statement, Log: r.Origin, Index: r.Index, Product: r.Product, Version: r.Version, Channel: r.Channel,
 		Seq: r.Seq, Previous: r.Previous, Published: r.Release.Published, Files: r.Count, Bytes: r.Bytes,
 	}
 }
@@ -120,6 +123,7 @@ type apiReleases struct {
 }
 
 type apiReleasesInput struct {
+	Log     string `query:"log" maxLength:"255" doc:"origin of a followed log; absent: the node's own"`
 	Product string `query:"product" maxLength:"512" doc:"only of this product"`
 	Channel string `query:"channel" maxLength:"64" doc:"only on this channel"`
 	SHA256  string `query:"sha256" pattern:"^([0-9a-f]{64})?$" doc:"only those that ship this file"`
@@ -133,7 +137,7 @@ type Page struct {
 }
 
 func (s *site) apiReleases(ctx context.Context, in *apiReleasesInput) (*body[apiReleases], error) {
-	f := projection.Filter{Product: in.Product, Channel: in.Channel, Before: in.Before, Limit: in.Limit + 1}
+	f := projection.Filter{Log: in.Log, Product: in.Product, Channel: in.Channel, Before: in.Before, Limit: in.Limit + 1}
 	if in.SHA256 != "" {
 		d, err := digest.Parse(in.SHA256)
 		if err != nil {
@@ -163,6 +167,7 @@ type apiDigest struct {
 type apiRelease struct {
 	apiReleaseRow
 	Key       digest.Digest        `json:"key" doc:"ID of the key that signed: SHA-256 of its PKIX encoding"`
+	Standing  []apiCosigner        `json:"standing" nullable:"false" doc:"who keeps and cosigns the log"`
 	Notes     string               `json:"notes,omitempty"`
 	Artifacts []statement.Artifact `json:"artifacts" nullable:"false"`
 	Source    *statement.Source    `json:"source,omitempty"`
@@ -177,17 +182,22 @@ func (s *site) apiRelease(ctx context.Context, in *apiDigest) (*body[apiRelease]
 	if err != nil {
 		return nil, s.apiError(ctx, err)
 	}
-	return answer(apiRelease{apiReleaseRow: row(r), Key: r.Key, Notes: r.Notes, Artifacts: r.Artifacts, Source: r.Source}), nil
+	stand, err := s.standing(ctx, r.Origin, r.Index)
+	if err != nil {
+		return nil, s.apiError(ctx, err)
+	}
+	return answer(apiRelease{apiReleaseRow: row(r), Key: r.Key, Standing: apiStanding(stand), Notes: r.Notes, Artifacts: r.Artifacts, Source: r.Source}), nil
 }
 
 type apiStatement struct {
 	SHA256        digest.Digest  `json:"sha256" doc:"of the envelope"`
+	Log           string         `json:"log" doc:"origin of the log"`
 	Index         int64          `json:"index"`
 	Key           digest.Digest  `json:"key" doc:"ID of the key that signed"`
 	PredicateType string         `json:"predicateType"`
 	Subjects      []apiSubject   `json:"subjects" nullable:"false"`
 	Envelope      map[string]any `json:"envelope" doc:"the DSSE envelope; its canonical bytes are at /statements/{digest}"`
-	Proof         string         `json:"proof" doc:"a C2SP tlog-proof under the newest checkpoint"`
+	Proof         string         `json:"proof,omitempty" doc:"a C2SP tlog-proof under the newest checkpoint; absent where the log is another's"`
 }
 
 type apiSubject struct {
@@ -204,15 +214,19 @@ func (s *site) apiStatement(ctx context.Context, in *apiDigest) (*body[apiStatem
 	if err != nil {
 		return nil, s.apiError(ctx, err)
 	}
-	l, err := s.logged(ctx, d, e.Index)
+	raw, err := s.publicBytes(ctx, d)
+	if err != nil {
+		return nil, s.apiError(ctx, err)
+	}
+	proof, err := s.proofOf(ctx, e)
 	if err != nil {
 		return nil, s.apiError(ctx, err)
 	}
 	out := apiStatement{
-		SHA256: d, Index: e.Index, Key: e.Key, PredicateType: e.PredicateType,
-		Subjects: []apiSubject{}, Proof: string(l.Proof.Marshal()),
+		SHA256: d, Log: e.Origin, Index: e.Index, Key: e.Key, PredicateType: e.PredicateType,
+		Subjects: []apiSubject{}, Proof: proof,
 	}
-	if err := json.Unmarshal(l.Envelope.Bytes(), &out.Envelope); err != nil {
+	if err := json.Unmarshal(raw, &out.Envelope); err != nil {
 		return nil, s.apiError(ctx, err)
 	}
 	for _, sub := range e.Subjects {
@@ -246,25 +260,5 @@ func (s *site) apiLog(ctx context.Context, in *Page) (*body[apiLog], error) {
 	if err != nil {
 		return nil, s.apiError(ctx, err)
 	}
-	to := in.Before
-	if to == 0 || to > st.Published {
-		to = st.Published
-	}
-	from := max(to-int64(in.Limit), 0)
-	found, err := s.entries(ctx, from, to)
-	if err != nil {
-		return nil, s.apiError(ctx, err)
-	}
-	out := apiLog{Origin: s.Info.Origin, Size: st.Published, Entries: []apiEntry{}, Before: from}
-	for _, e := range found {
-		a := apiEntry{Index: e.Index, Kind: string(e.Kind), PredicateType: e.PredicateType, Problem: e.Problem}
-		if !e.Envelope.IsZero() {
-			a.Statement = &e.Envelope
-		}
-		if !e.Key.IsZero() {
-			a.Key = &e.Key
-		}
-		out.Entries = append(out.Entries, a)
-	}
-	return answer(out), nil
+	return s.apiEntries(ctx, s.Info.Origin, st.Published, in)
 }

@@ -14,7 +14,12 @@ import (
 var assets embed.FS
 
 // pageNames are the templates that a handler may ask for.
-var pageNames = []string{"start", "releases", "release", "log", "entry", "statement", "circle", "error"}
+var pageNames = []string{
+	"start", "releases", "release", "log", "entry", "statement",
+	"logs",
+	"circle",
+	"error",
+}
 
 // look is how pages are drawn: templates and the few static files.
 type look struct {

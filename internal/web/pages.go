@@ -16,7 +16,6 @@ import (
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/projection"
 	"vitrine.example/key"
-	"vitrine.example/statement"
 	"vitrine.example/tlog"
 )
 
@@ -87,34 +86,6 @@ func keysOf(info Info) []statementKey {
 	return out
 }
 
-// releasesPage lists releases, newest first.
-type releasesPage struct {
-	Releases []projection.Release
-	Product  string
-	Older    int64 // the next page's bound; 0: there is none
-	First    bool
-	Behind   int64
-}
-
-func (s *site) releases(r *http.Request) (string, any, error) {
-	before, err := before(r)
-	if err != nil {
-		return "", nil, err
-	}
-	p := releasesPage{First: before == 0, Product: r.URL.Query().Get("product")}
-	if p.Releases, err = s.Projection.Releases(r.Context(), projection.Filter{
-		Product: p.Product, Before: before, Limit: pageReleases + 1,
-	}); err != nil {
-		return "", nil, err
-	}
-	if len(p.Releases) > pageReleases {
-		p.Releases = p.Releases[:pageReleases]
-		p.Older = p.Releases[pageReleases-1].Index
-	}
-	p.Behind, err = s.behind(r.Context())
-	return "releases", p, err
-}
-
 // before reads the ?before= of a list; 0 where it is missing.
 func before(r *http.Request) (int64, error) {
 	v := r.URL.Query().Get("before")
@@ -131,6 +102,10 @@ func before(r *http.Request) (int64, error) {
 // releasePage is one release.
 type releasePage struct {
 	*projection.Release
+	Base       string // address of the log
+	Own        bool   // it is the node's
+	Places     []place
+	Standing   []standing
 	Held       map[digest.Digest]bool // content that can be had here
 	SourceHeld bool
 }
@@ -144,7 +119,15 @@ func (s *site) release(r *http.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	p := releasePage{Release: rel, Held: map[digest.Digest]bool{}}
+	p := releasePage{
+		Release: rel, Base: s.base(rel.Origin), Own: rel.Origin == s.Info.Origin, Held: map[digest.Digest]bool{},
+	}
+	if p.Places, err = s.places(r.Context(), d, rel.Origin); err != nil {
+		return "", nil, err
+	}
+	if p.Standing, err = s.standing(r.Context(), rel.Origin, rel.Index); err != nil {
+		return "", nil, err
+	}
 	for _, a := range rel.Artifacts {
 		p.Held[a.SHA256] = s.held(a.SHA256)
 		if a.SBOM != nil {
@@ -163,6 +146,10 @@ func (s *site) held(d digest.Digest) bool {
 
 // logPage lists entries, newest first.
 type logPage struct {
+	Origin  string
+	Base    string // address of the log
+	Own     bool   // it is the node's
+	State   *logRow
 	Size    int64
 	Entries []projection.Entry
 	Newer   int64 // bounds of the neighbouring pages; 0: there is none
@@ -179,26 +166,34 @@ func (s *site) log(r *http.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	p := logPage{Size: st.Published}
-	if to == 0 || to > st.Published {
-		to = st.Published
-	}
-	from := max(to-pageEntries, 0)
-	if to < st.Published {
-		p.Newer = min(to+pageEntries, st.Published)
-	}
-	p.Older = from
-	if p.Entries, err = s.entries(r.Context(), from, to); err != nil {
+	p, err := s.entriesPage(r.Context(), s.Info.Origin, st.Published, to)
+	if err != nil {
 		return "", nil, err
 	}
 	p.Behind, err = s.behind(r.Context())
 	return "log", p, err
 }
 
+// entriesPage lists the entries of a log before one, 0 for the newest.
+func (s *site) entriesPage(ctx context.Context, origin string, size, to int64) (logPage, error) {
+	p := logPage{Origin: origin, Base: s.base(origin), Own: origin == s.Info.Origin, Size: size}
+	if to == 0 || to > size {
+		to = size
+	}
+	from := max(to-pageEntries, 0)
+	if to < size {
+		p.Newer = min(to+pageEntries, size)
+	}
+	p.Older = from
+	var err error
+	p.Entries, err = s.entries(ctx, origin, from, to)
+	return p, err
+}
+
 // entries returns what stands at from ≤ index < to, newest first. What has no
 // row of its own is shown as an entry of another kind.
-func (s *site) entries(ctx context.Context, from, to int64) ([]projection.Entry, error) {
-	rows, err := s.Projection.Entries(ctx, from, to)
+func (s *site) entries(ctx context.Context, origin string, from, to int64) ([]projection.Entry, error) {
+	rows, err := s.Projection.EntriesOf(ctx, origin, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +211,9 @@ func (s *site) entries(ctx context.Context, from, to int64) ([]projection.Entry,
 // entryPage is one entry of the log as the log holds it.
 type entryPage struct {
 	projection.Entry
-	Size     int64 // bytes of the entry
+	Base     string // address of the log
+	Own      bool   // it is the node's
+	Size     int64  // bytes of the entry
 	Text     string
 	Cut      bool // Text is not all of it
 	LogSize  int64
@@ -242,13 +239,22 @@ func (s *site) entry(r *http.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	p := entryPage{Size: int64(len(raw)), LogSize: st.Published, LeafHash: tlog.LeafHash(raw)}
-	p.Text, p.Cut = show(raw)
-	p.Entry, err = s.Projection.Entry(r.Context(), index)
-	if errors.Is(err, projection.ErrUnknown) {
-		p.Entry, err = projection.Entry{Index: index, Kind: projection.Other}, nil
-	}
+	p, err := s.entryPage(r.Context(), s.Info.Origin, index, st.Published, raw)
 	return "entry", p, err
+}
+
+// entryPage shows an entry of any log.
+func (s *site) entryPage(ctx context.Context, origin string, index, size int64, raw []byte) (p entryPage, err error) {
+	p = entryPage{
+		Base: s.base(origin), Own: origin == s.Info.Origin,
+		Size: int64(len(raw)), LogSize: size, LeafHash: tlog.LeafHash(raw),
+	}
+	p.Text, p.Cut = show(raw)
+	p.Entry, err = s.Projection.EntryOf(ctx, origin, index)
+	if errors.Is(err, projection.ErrUnknown) {
+		p.Entry, err = projection.Entry{Origin: origin, Index: index, Kind: projection.Other}, nil
+	}
+	return p, err
 }
 
 // show writes bytes for people: JSON set out, text as it is, else hexadecimal.
@@ -278,52 +284,4 @@ func printable(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// statementPage is one statement with its place in the log.
-type statementPage struct {
-	projection.Entry
-	Payload string
-	Cut     bool
-	PEM     string // of the key that signed
-	Own     bool   // it is one of the node's present keys
-	Proof   string
-	Release bool
-}
-
-func (s *site) statement(r *http.Request) (string, any, error) {
-	ctx := r.Context()
-	d, err := pathDigest(r)
-	if err != nil {
-		return "", nil, err
-	}
-	e, err := s.Projection.Statement(ctx, d)
-	if err != nil {
-		return "", nil, err
-	}
-	l, err := s.logged(ctx, d, e.Index)
-	if err != nil {
-		return "", nil, err
-	}
-	p := statementPage{Entry: e, Release: e.PredicateType == statement.ReleaseType}
-	p.Payload, p.Cut = show(l.Envelope.Payload())
-	p.Proof = string(l.Proof.Marshal())
-	for _, k := range keysOf(s.Info) {
-		p.Own = p.Own || k.ID == e.Key
-	}
-	p.PEM, err = s.signer(ctx, e.Index)
-	return "statement", p, err
-}
-
-// signer returns the key that an entry names, as PEM.
-func (s *site) signer(ctx context.Context, index int64) (string, error) {
-	raw, err := s.Ledger.Leaf(ctx, index)
-	if err != nil {
-		return "", err
-	}
-	leaf, err := statement.ParseLeaf(raw)
-	if err != nil {
-		return "", fmt.Errorf("reading entry %d: %w", index, err)
-	}
-	return string(leaf.Key.PEM()), nil
 }

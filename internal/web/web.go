@@ -43,6 +43,8 @@ type Options struct {
 	Content    *content.Store
 	Projection *projection.Projection
 	Circle     Circle // nil: there is none
+	// Standing tells who keeps and cosigns a log; nil: nobody is known.
+	Standing Standing
 	// Ready returns why the node is not ready, nothing where it is.
 	Ready   func(context.Context) []string
 	Logger  *slog.Logger
@@ -97,6 +99,9 @@ func (s *site) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /log", s.page(s.log))
 	mux.HandleFunc("GET /log/{index}", s.page(s.entry))
 	mux.HandleFunc("GET /statement/{digest}", s.page(s.statement))
+	mux.HandleFunc("GET /logs", s.page(s.logs))
+	mux.HandleFunc("GET /logs/{log}", s.page(s.otherLog))
+	mux.HandleFunc("GET /logs/{log}/{index}", s.page(s.otherEntry))
 
 	mux.Handle("GET /statements/{digest}", shared(file(s, s.rawStatement)))
 	mux.Handle("GET /bundle/{digest}", shared(file(s, s.bundle)))
