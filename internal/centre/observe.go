@@ -114,7 +114,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 			Name: "vitrine_build_info", Help: "Always 1; the labels tell what runs.",
 			ConstLabels: meter.Labels{"software": software(), "go": runtime.Version(), "database": n.db.Engine()},
 		}, func() float64 { return 1 }),
-		gauge("vitrine_projection_behind_entries", "Published entries that the pages do not show yet.", n.behind),
+		lag{n.projection},
 		gauge("vitrine_content_objects", "Stored digests.", func(ctx context.Context) (float64, error) {
 			c, _, err := n.held.both(ctx, n.content)
 			return float64(c), err
@@ -152,14 +152,6 @@ func gauge(name, help string, f func(context.Context) (float64, error)) meter.Co
 		}
 		return v
 	})
-}
-
-func (n *Node) behind(ctx context.Context) (float64, error) {
-	next, published, err := n.projection.Lag(ctx)
-	if next == 0 && published == 0 && err != nil {
-		return 0, err
-	}
-	return float64(published - next), nil
 }
 
 func (n *Node) clockOK(context.Context) (float64, error) {
