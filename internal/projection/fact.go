@@ -41,6 +41,7 @@ type fact struct {
 	kind     Kind
 	leafHash tlog.Hash
 	raw      []byte // the entry; not kept once it is checked
+	loose    bool   // taken for a statement's by its end alone
 	leaf     statement.Leaf
 	key      digest.Digest
 	said     digest.Digest // the envelope that is said to stand behind it
@@ -113,7 +114,7 @@ func (f *follow) prepare(ctx context.Context, from, to int64, t trust) (*read, e
 	}
 	facts := make([]fact, len(raws))
 	_, err = parallel(len(raws), func(i int) (bool, error) {
-		facts[i] = parse(from+int64(i), raws[i])
+		facts[i] = f.known.parse(from+int64(i), raws[i])
 		return true, nil
 	})
 	if err != nil {
@@ -189,7 +190,10 @@ func (f *follow) check(ctx context.Context, facts []fact, t trust) (int, error) 
 // signature and its leaf are those of the entry, and the key is trusted. It
 // returns how many bytes it read.
 func (f *follow) join(ctx context.Context, e *fact, t trust) (int, error) {
-	defer func() { e.raw, e.leaf = nil, statement.Leaf{} }()
+	defer func() {
+		e.tighten()
+		e.raw, e.leaf = nil, statement.Leaf{}
+	}()
 	switch {
 	case e.kind != Statement:
 		return 0, nil

@@ -26,6 +26,7 @@ type follow struct {
 	keys   Keys   // nil: whichever key the entry names
 	source Source // nil: the journal of submissions
 	id     int64  // in the tables
+	known  known
 	wake   chan struct{}
 
 	stop context.CancelFunc // of run; nil where it does not run

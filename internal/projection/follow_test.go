@@ -126,7 +126,7 @@ func TestHostileLog(t *testing.T) {
 			t.Errorf("entry %d: %+v, %v, want problem %q", index, e, err, problem)
 		}
 	}
-	for _, index := range []int64{1, 2, 3} {
+	for _, index := range []int64{1, 2, 3, 14} {
 		if e, err := n.EntryOf(t.Context(), alpha, index); !errors.Is(err, projection.ErrUnknown) {
 			t.Errorf("entry %d: %+v, %v, want none", index, e, err)
 		}

@@ -165,6 +165,8 @@ func (w *world) furnish(t testing.TB, origin string) {
 		w.late = append(w.late, late{origin, w.add(origin, leaf), leaf, env.Bytes(), env.Digest()})
 	}
 	good(second)
+	// It ends as an entry with a known key does, and is none.
+	w.add(origin, bytes.Replace(leaf, []byte("0.0.2"), []byte("0.0.9"), 1))
 }
 
 func (w *world) sign(t testing.TB, k *key.Signer) *statement.Envelope {
