@@ -63,6 +63,24 @@ type Source interface {
 	Envelopes(ctx context.Context, origin string, places []Place) ([]digest.Digest, error)
 }
 
+// EnvelopeFunc is a [Source] that is asked for one entry at a time.
+type EnvelopeFunc func(ctx context.Context, origin string, index int64, leaf tlog.Hash) (d digest.Digest, ok bool, err error)
+
+// Envelopes implements [Source].
+func (f EnvelopeFunc) Envelopes(ctx context.Context, origin string, places []Place) ([]digest.Digest, error) {
+	out := make([]digest.Digest, len(places))
+	for i, p := range places {
+		d, ok, err := f(ctx, origin, p.Index, p.LeafHash)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out[i] = d
+		}
+	}
+	return out, nil
+}
+
 // Keys returns the statement keys of who owns a log, past ones included that
 // are not revoked. It must be quick; a change has all statements of the keys
 // that came or went looked at again.

@@ -121,18 +121,17 @@ func (p *Projection) settled(ctx context.Context) error {
 	return p.index(ctx, true, func(name, on string) string { return "CREATE INDEX IF NOT EXISTS " + name + " ON " + on })
 }
 
-// index does something with all indexes.
+// index does something with all indexes, each in a transaction of its own: the
+// node may be served, and what writes meanwhile waits.
 func (p *Projection) index(ctx context.Context, have bool, do func(name, on string) string) error {
-	err := p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, i := range indexes {
-			if _, err := tx.ExecContext(ctx, do(i.name, i.on)); err != nil {
-				return err
-			}
+	for _, i := range indexes {
+		err := p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.ExecContext(ctx, do(i.name, i.on))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("index %s: %w", i.name, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("indexes of the projection: %w", err)
 	}
 	p.mu.Lock()
 	p.indexed = have
