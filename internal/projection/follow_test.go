@@ -190,6 +190,77 @@ func TestBadLogStopsNoOther(t *testing.T) {
 	}
 }
 
+// TestBadHelpers: where nobody can say which statement or which keys, the log
+// stands still by itself and loses nothing.
+func TestBadHelpers(t *testing.T) {
+	w := newWorld(t)
+	w.all(t)
+	n := w.node(t, storetest.Open(t, storetest.SQLite(t)))
+	n.follow(t, alpha)
+	n.follow(t, beta)
+	w.told.fail(errLog)
+	for range 3 {
+		if _, err := n.Step(t.Context()); !errors.Is(err, errLog) {
+			t.Fatalf("a step: %v", err)
+		}
+	}
+	for origin, want := range map[string]int64{own: 6, alpha: 0, beta: 0} {
+		s, err := n.LogState(t.Context(), origin)
+		if err != nil || s.Projected != want || errors.Is(s.Problem, errLog) != (want == 0) {
+			t.Errorf("%s: %+v, %v", origin, s, err)
+		}
+	}
+	w.told.fail(nil)
+	n.catch(t)
+	if s, err := n.LogState(t.Context(), beta); err != nil || s.Statements != 5 || s.Problem != nil {
+		t.Errorf("mended: %+v, %v", s, err)
+	}
+	keys := func(context.Context) ([]key.Public, error) { return nil, errLog }
+	if err := n.Follow(t.Context(), alpha, w.logs[alpha], keys, w.told); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Step(t.Context()); !errors.Is(err, errLog) {
+		t.Errorf("no keys: %v", err)
+	}
+	if s, err := n.LogState(t.Context(), alpha); err != nil || s.Statements != 5 {
+		t.Errorf("without an answer nothing is taken away: %+v, %v", s, err)
+	}
+}
+
+// TestLate: the lag of a log is how long its oldest entry waits that is not shown.
+func TestLate(t *testing.T) {
+	w := newWorld(t)
+	w.all(t)
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := storetest.Open(t, storetest.SQLite(t))
+	p, err := projection.New(t.Context(), projection.Options{
+		DB: db, Content: w.content, Origin: own, Log: w.logs[own], Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func(context.Context) ([]key.Public, error) { return w.keys[alpha], nil }
+	if err := p.Follow(t.Context(), alpha, w.logs[alpha], keys, w.told); err != nil {
+		t.Fatal(err)
+	}
+	w.told.fail(errLog)
+	w.logs[alpha].show(2)
+	for _, after := range []time.Duration{0, 5 * time.Second, 7 * time.Second} {
+		now = now.Add(after)
+		_, _ = p.Step(t.Context()) // fails
+		w.logs[alpha].show(9)
+	}
+	s, err := p.LogState(t.Context(), alpha)
+	if err != nil || s.Late != 12*time.Second || s.Behind() != 9 {
+		t.Errorf("behind: %+v, %v", s, err)
+	}
+	w.told.fail(nil)
+	stepAll(t, p, func() {})
+	if s, err = p.LogState(t.Context(), alpha); err != nil || s.Late != 0 || s.Behind() != 0 {
+		t.Errorf("not behind: %+v, %v", s, err)
+	}
+}
+
 // TestKeysComeAndGo: a statement is shown as long as its key is trusted.
 func TestKeysComeAndGo(t *testing.T) {
 	w := newWorld(t)

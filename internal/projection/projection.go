@@ -92,7 +92,7 @@ type Options struct {
 	Content *content.Store
 	Origin  string // of the own log
 	Log     Log    // the own log; nil where the tables are only read
-	Logger  *slog.Logger
+	Logger  *slog.Logger     // default slog.Default()
 	Now     func() time.Time // default time.Now
 }
 
@@ -115,6 +115,9 @@ type Projection struct {
 func New(ctx context.Context, o Options) (*Projection, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	p := &Projection{
 		Options: o, follows: map[string]*follow{},

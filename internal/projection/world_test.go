@@ -84,6 +84,12 @@ func (s *told) one(_ context.Context, origin string, index int64, leaf tlog.Hash
 	return d, ok, s.fails
 }
 
+func (s *told) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = err
+}
+
 func (s *told) tell(origin string, index int64, leaf []byte, d digest.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
