@@ -90,8 +90,8 @@ type Keys func(ctx context.Context) ([]key.Public, error)
 type Options struct {
 	DB      *store.DB
 	Content *content.Store
-	Origin  string // of the own log
-	Log     Log    // the own log; nil where the tables are only read
+	Origin  string           // of the own log
+	Log     Log              // the own log; nil where the tables are only read
 	Logger  *slog.Logger     // default slog.Default()
 	Now     func() time.Time // default time.Now
 }
