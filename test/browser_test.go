@@ -89,8 +89,7 @@ func serveForBrowser(t *testing.T) browserNode {
 	})
 	fatal(err)
 	d := first.Envelope.Digest().String()
-	b.pages = []string{"/", "/releases", "/release/" + d, "/log", "/log/0", "/statement/" + d, "/circle"}
-	b.pages = []string{"/", "/releases", "/release/" + d, "/log", "/log/0", "/logs", "/statement/" + d}
+	b.pages = []string{"/", "/releases", "/release/" + d, "/log", "/log/0", "/logs", "/statement/" + d, "/circle"}
 	return b
 }
 

@@ -114,7 +114,6 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 			Name: "vitrine_build_info", Help: "Always 1; the labels tell what runs.",
 			ConstLabels: meter.Labels{"software": software(), "go": runtime.Version(), "database": n.db.Engine()},
 		}, func() float64 { return 1 }),
-		lag{n.projection},
 		gauge("vitrine_content_objects", "Stored digests.", func(ctx context.Context) (float64, error) {
 			c, _, err := n.held.both(ctx, n.content)
 			return float64(c), err
@@ -130,7 +129,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 		}),
 		gauge("vitrine_clock_ok", "1 while the clock is trusted, 0 while it ran backwards and nothing is signed.", n.clockOK),
 	)
-	for _, c := range all {
+	for _, c := range append(all, lagMetrics(n.projection)...) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

@@ -22,6 +22,17 @@ func NewGaugeFunc(o GaugeOpts, f func() float64) Collector {
 	return &function{about(Opts(o), gaugeKind), f}
 }
 
+// Row is one measurement of [NewGaugeTable].
+type Row struct {
+	Labels []string // values, in the order of the labels' names
+	Value  float64
+}
+
+// NewGaugeTable makes a gauge with labels that is measured when it is asked for.
+func NewGaugeTable(o GaugeOpts, labels []string, f func() []Row) Collector {
+	return &table{about(Opts(o), gaugeKind, labels...), f}
+}
+
 // NewCounterFunc makes a counter that is read when it is asked for.
 func NewCounterFunc(o CounterOpts, f func() float64) Collector {
 	return &function{about(Opts(o), counterKind), f}

@@ -165,6 +165,28 @@ func (f *function) collect() []family {
 	return f.filled([]sample{{labels: f.labels, value: f.f()}})
 }
 
+// table is measured when it is asked for, a value for each combination of labels.
+type table struct {
+	meta
+	f func() []Row
+}
+
+func (t *table) collect() []family {
+	var all []sample
+	for _, r := range t.f() {
+		if len(r.Labels) != len(t.labelNames)-len(t.labels) {
+			continue // a mistake in the program; nothing is better than a line that means another thing
+		}
+		labels := slices.Clone(t.labels)
+		for i, v := range r.Labels {
+			labels = append(labels, label{t.labelNames[i], v})
+		}
+		sortLabels(labels)
+		all = append(all, sample{labels: labels, value: r.Value})
+	}
+	return t.filled(all)
+}
+
 type histogram struct {
 	meta
 	bounds []float64

@@ -262,3 +262,17 @@ func TestHandler(t *testing.T) {
 		t.Errorf("%d %q\n%s", w.Code, w.Header(), w.Body)
 	}
 }
+
+func TestGaugeTable(t *testing.T) {
+	r := meter.NewRegistry()
+	rows := []meter.Row{{[]string{`a"`}, 1}, {[]string{"b"}, 2}, {[]string{"too", "many"}, 3}}
+	r.MustRegister(meter.NewGaugeTable(meter.GaugeOpts{Name: "x", Help: "h", ConstLabels: meter.Labels{"z": "1"}}, []string{"log"},
+		func() []meter.Row { return rows }))
+	want := "# HELP x h\n# TYPE x gauge\nx{log=\"a\\\"\",z=\"1\"} 1\nx{log=\"b\",z=\"1\"} 2\n"
+	if got := string(r.Text()); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if rows = nil; len(r.Text()) > 0 {
+		t.Errorf("without rows: %q", r.Text())
+	}
+}

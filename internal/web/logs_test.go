@@ -49,9 +49,9 @@ func (c cosigners) Standing(context.Context, string) ([]web.Cosigner, error) { r
 // other is the origin of another's log, with what must not be taken for HTML.
 const other = `asia.example/<i>log`
 
-// circle is a shop that follows another's log, in which a release, a statement
+// twoLogs is a shop that follows another's log, in which a release, a statement
 // of a stranger, and a release that only nodes of the circle may have stand.
-func circle(t *testing.T) (s *shop, theirs, secret *statement.Envelope) {
+func twoLogs(t *testing.T) (s *shop, theirs, secret *statement.Envelope) {
 	t.Helper()
 	s = newShop(t)
 	asia := fixture.StatementKey("asia", key.Ed25519)
@@ -87,7 +87,7 @@ func circle(t *testing.T) (s *shop, theirs, secret *statement.Envelope) {
 // TestOtherLogs: what stands in another's log is shown with the log that it
 // stands in, and never with a proof of the node's own.
 func TestOtherLogs(t *testing.T) {
-	s, theirs, secret := circle(t)
+	s, theirs, secret := twoLogs(t)
 	base := "/logs/" + digest.Of([]byte(other)).String()
 	d, escaped := theirs.Digest().String(), "asia.example/&lt;i&gt;log"
 	for _, c := range []struct {
@@ -154,7 +154,7 @@ func TestOtherLogs(t *testing.T) {
 
 // TestPagesOfAllReleases: every release is on exactly one page.
 func TestPagesOfAllReleases(t *testing.T) {
-	s, _, _ := circle(t)
+	s, _, _ := twoLogs(t)
 	for i := range 60 {
 		s.Submit(t, s.Sign(t, &statement.Release{
 			Product: "pkg:generic/many", Version: "1." + strings.Repeat("1", i+1), Published: time.Date(2030, 1, 2, 3, 4, i%3, 0, time.UTC),
