@@ -68,12 +68,12 @@ func (w *Witness) about(ctx context.Context, _ []byte) ([]byte, error) {
 			fmt.Fprintf(&b, "  … and more\n")
 			break
 		}
-		fmt.Fprintf(&b, "  %s  size %d%s\n", l.Origin, l.Size, state(l))
+		fmt.Fprintf(&b, "  %s  size %d%s\n", l.Origin, l.Size, standing(l))
 	}
 	return b.Bytes(), nil
 }
 
-func state(s Status) string {
+func standing(s Status) string {
 	switch {
 	case s.Forked:
 		return "  HAS SIGNED TWO HISTORIES: not cosigned"

@@ -24,6 +24,9 @@ func (w *Witness) addCheckpoint(ctx context.Context, body []byte) ([]byte, error
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
+	if err := w.trusted(); err != nil {
+		return nil, err
+	}
 	h := OriginHash(q.Checkpoint.Origin)
 	leave, err := w.gate.enterLog(h)
 	if err != nil {
@@ -200,21 +203,25 @@ func (w *Witness) advance(ctx context.Context, r *row, c *tlog.SignedCheckpoint,
 		next.grown++
 	}
 	var outcome error
-	err := w.commit(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		outcome = nil
+	var found []Evidence
+	err := w.commit(ctx, func(ctx context.Context, tx *store.Tx) (grown bool, err error) {
+		outcome, found = nil, nil
 		condition := "" // what came under this size was judged when the log grew to it
 		if grows {
 			condition = unsuspected
 		}
 		moved, err := move(ctx, tx, r, &next, condition)
 		if err == nil && !moved {
-			moved, outcome, err = w.moveSuspected(ctx, tx, r, &next, c)
+			moved, outcome, err = w.moveSuspected(ctx, tx, r, &next, c, &found)
 		}
 		if err != nil || !moved || !grows {
-			return err
+			return false, err
 		}
-		return keepView(ctx, tx, r, c)
+		return true, keepView(ctx, tx, r, c)
 	})
+	if err == nil {
+		w.tell(found)
+	}
 	if err != nil || outcome != nil {
 		return errors.Join(err, outcome)
 	}
@@ -248,7 +255,7 @@ func move(ctx context.Context, tx *store.Tx, r, next *row, condition string) (bo
 // moveSuspected is what remains where the row could not be moved at once: it may
 // be held from now on, be moved after all (an operator has accepted what there
 // is), or have been overtaken.
-func (w *Witness) moveSuspected(ctx context.Context, tx *store.Tx, r, next *row, c *tlog.SignedCheckpoint) (moved bool, outcome, err error) {
+func (w *Witness) moveSuspected(ctx context.Context, tx *store.Tx, r, next *row, c *tlog.SignedCheckpoint, found *[]Evidence) (moved bool, outcome, err error) {
 	if next.size != r.size {
 		now, err := readRow(ctx, tx, r.hash)
 		if err != nil {
@@ -260,7 +267,7 @@ func (w *Witness) moveSuspected(ctx context.Context, tx *store.Tx, r, next *row,
 		if now.size != r.size {
 			return false, conflict(now.size), nil
 		}
-		forked, err := w.judgeSuspects(ctx, tx, r, c, next.cosigned)
+		forked, err := w.judgeSuspects(ctx, tx, r, c, next.cosigned, found)
 		if err != nil || forked {
 			return false, held(&row{forked: true}), err
 		}

@@ -2,6 +2,7 @@ package witness
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,9 +17,10 @@ type commits struct {
 	busy    bool
 }
 
-// commit is the part of one request. run may be called several times.
+// commit is the part of one request. run may be called several times; it reports
+// whether a log has grown.
 type commit struct {
-	run  func(context.Context, *store.Tx) error
+	run  func(context.Context, *store.Tx) (grown bool, err error)
 	done chan error
 }
 
@@ -29,7 +31,7 @@ const (
 
 // commit runs f in a durable transaction, perhaps with those of others. Where
 // ctx ends before, f may take effect all the same.
-func (w *Witness) commit(ctx context.Context, f func(context.Context, *store.Tx) error) error {
+func (w *Witness) commit(ctx context.Context, f func(context.Context, *store.Tx) (bool, error)) error {
 	c := &commit{f, make(chan error, 1)}
 	w.commits.mu.Lock()
 	w.commits.waiting = append(w.commits.waiting, c)
@@ -68,19 +70,38 @@ func (w *Witness) commitAll(ctx context.Context) {
 func (w *Witness) commitBatch(ctx context.Context, batch []*commit) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, c := range batch {
-			if err := c.run(ctx, tx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := w.commitTogether(ctx, batch)
 	for _, c := range batch {
 		if err != nil && len(batch) > 1 {
-			c.done <- w.update(ctx, c.run)
+			c.done <- w.commitTogether(ctx, []*commit{c})
 		} else {
 			c.done <- err
 		}
 	}
+}
+
+// commitTogether commits, and counts the growths inside the database and outside.
+func (w *Witness) commitTogether(ctx context.Context, batch []*commit) error {
+	var growths int64
+	err := w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		growths = 0
+		for _, c := range batch {
+			grown, err := c.run(ctx, tx)
+			if err != nil {
+				return err
+			}
+			if grown {
+				growths++
+			}
+		}
+		return w.move(ctx, tx, growths)
+	})
+	if errors.Is(err, ErrState) {
+		w.lose()
+		return w.trusted()
+	}
+	if err != nil {
+		return err
+	}
+	return w.counted(growths)
 }

@@ -77,6 +77,7 @@ func (w *Witness) Evidence(ctx context.Context, origin string) (out []Evidence, 
 // keeps it where it contradicts what was cosigned, or may once the log has grown.
 func (w *Witness) judge(ctx context.Context, r *row, c *tlog.SignedCheckpoint, refused error) {
 	var a []byte
+	var found []Evidence
 	err := w.view(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		a, err = contradicted(ctx, tx, r, c)
 		return err
@@ -86,18 +87,20 @@ func (w *Witness) judge(ctx context.Context, r *row, c *tlog.SignedCheckpoint, r
 	case err != nil:
 	case a != nil:
 		err = w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
-			_, err := w.keepFork(ctx, tx, r, a, c, w.now())
+			found = nil
+			_, err := w.keepFork(ctx, tx, r, a, c, w.now(), &found)
 			return err
 		})
 	case f != nil && f.status == http.StatusUnprocessableEntity && c.Size > r.size && r.checkpoint != nil && w.rates.take(r, false, w.o.Now()) == nil:
 		err = w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			found = nil
 			// The log may have grown to that size since the row was read.
 			a, err := contradicted(ctx, tx, r, c)
 			if err != nil {
 				return err
 			}
 			if a != nil {
-				_, err = w.keepFork(ctx, tx, r, a, c, w.now())
+				_, err = w.keepFork(ctx, tx, r, a, c, w.now(), &found)
 				return err
 			}
 			return w.keepSuspect(ctx, tx, r, c, w.now())
@@ -105,6 +108,17 @@ func (w *Witness) judge(ctx context.Context, r *row, c *tlog.SignedCheckpoint, r
 	}
 	if err != nil {
 		w.o.Log.Error("keeping evidence", "origin", c.Origin, "size", c.Size, "err", err)
+		return
+	}
+	w.tell(found)
+}
+
+// tell tells whoever wants to know of forks that are kept.
+func (w *Witness) tell(found []Evidence) {
+	for _, e := range found {
+		if w.o.OnFork != nil {
+			w.o.OnFork(e.Origin, e)
+		}
 	}
 }
 
@@ -122,7 +136,7 @@ func contradicted(ctx context.Context, tx *store.Tx, r *row, c *tlog.SignedCheck
 
 // judgeSuspects compares a checkpoint that is about to be cosigned with what
 // came earlier under its size. It reports whether the log must not be cosigned.
-func (w *Witness) judgeSuspects(ctx context.Context, tx *store.Tx, r *row, c *tlog.SignedCheckpoint, now int64) (bool, error) {
+func (w *Witness) judgeSuspects(ctx context.Context, tx *store.Tx, r *row, c *tlog.SignedCheckpoint, now int64, found *[]Evidence) (bool, error) {
 	others, err := suspects(ctx, tx, r, c)
 	if err != nil {
 		return false, err
@@ -133,7 +147,7 @@ func (w *Witness) judgeSuspects(ctx context.Context, tx *store.Tx, r *row, c *tl
 		if err != nil {
 			return false, fmt.Errorf("evidence in the database: %w", err)
 		}
-		forked, err := w.keepFork(ctx, tx, r, c.Marshal(), other, now)
+		forked, err := w.keepFork(ctx, tx, r, c.Marshal(), other, now, found)
 		if err != nil {
 			return false, err
 		}
@@ -162,7 +176,7 @@ func suspects(ctx context.Context, tx *store.Tx, r *row, c *tlog.SignedCheckpoin
 
 // keepFork keeps two trees of one size and holds the log. It reports false where
 // an operator has accepted this very fork.
-func (w *Witness) keepFork(ctx context.Context, tx *store.Tx, r *row, a []byte, b *tlog.SignedCheckpoint, now int64) (bool, error) {
+func (w *Witness) keepFork(ctx context.Context, tx *store.Tx, r *row, a []byte, b *tlog.SignedCheckpoint, now int64, found *[]Evidence) (bool, error) {
 	first, err := tlog.ParseCheckpoint(a)
 	if err != nil {
 		return false, fmt.Errorf("a checkpoint in the database: %w", err)
@@ -181,6 +195,7 @@ func (w *Witness) keepFork(ctx context.Context, tx *store.Tx, r *row, a []byte, 
 	}
 	w.o.Log.Error("a log has signed two histories: it is not cosigned any more", "origin", r.origin, "size", b.Size)
 	w.metrics.evidence.WithLabelValues(string(Fork)).Inc()
+	*found = append(*found, Evidence{Kind: Fork, Origin: r.origin, Cosigned: a, Other: b.Marshal(), Seen: time.UnixMicro(now).UTC()})
 	n, err := countEvidence(ctx, tx, r, Fork)
 	if err != nil || n >= MaxForks {
 		return true, err

@@ -46,7 +46,9 @@ func serveForEver(path string) error {
 	if err != nil {
 		return err
 	}
-	w, err := witness.New(options(&testing.B{}, db))
+	o := options(&testing.B{}, db)
+	o.State = path + ".state"
+	w, err := witness.Open(context.Background(), o)
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,8 @@ func (v *victim) newest(t *testing.T, l *testLog) tlog.Checkpoint {
 
 // Killed at any moment in the middle of a stream of updates, a witness never
 // signs two views, and its state is never behind a cosignature that it has given.
-// Each update is two requests at once that show different histories; whichever
+// What it keeps beside its database agrees with it after each kill: else the next
+// update would not be cosigned. Each update is two requests at once that show different histories; whichever
 // wins is the log from there on.
 func TestKill(t *testing.T) {
 	updates := 300
@@ -142,6 +145,9 @@ func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "witness.db")
 	db := storetest.Open(t, path)
 	l := addLog(t, newWitness(t, options(t, db)), newLog(t, "log.example/killed"))
+	if err := witness.NewState(path + ".state"); err != nil {
+		t.Fatal(err)
+	}
 	cosigned := map[int64]tlog.Hash{} // by answers
 	v, kills, latest := start(t, path), 0, int64(0)
 	defer func() { v.kill() }()

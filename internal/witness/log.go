@@ -104,7 +104,8 @@ func formatKeys(keys []tlog.Verifier) string {
 // Add tells the witness of a log, from size 0. A log that is known with the same
 // keys stays as it is; one that is known with other keys is refused
 // ([ErrDifferent]), and so is one too many ([ErrFull]). Logs are never removed: a
-// log that came back at size 0 could show two histories. Pause it instead.
+// log that came back at size 0 could show two histories. Pause it instead. Once a
+// witness has lost its state, logs that are added are paused: see [Witness.Adopt].
 func (w *Witness) Add(ctx context.Context, l Log) error {
 	_, err := w.add(ctx, l)
 	return err
@@ -116,6 +117,10 @@ func (w *Witness) add(ctx context.Context, l Log) (added bool, err error) {
 		return false, fmt.Errorf("adding a log: %w", err)
 	}
 	h, root := OriginHash(l.Origin), tlog.EmptyRoot()
+	paused, reason := w.cautious(), ""
+	if paused {
+		reason = reasonAfterLoss
+	}
 	err = w.update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		added = false
 		r, err := readRow(ctx, tx, h)
@@ -137,15 +142,15 @@ func (w *Witness) add(ctx context.Context, l Log) (added bool, err error) {
 		added = true
 		_, err = tx.ExecContext(ctx, `INSERT INTO witness_log (origin_hash, origin, vkeys, note, per_day, added,
 				size, root, checkpoint, grown, cosigned_at, paused, forked, reason)
-			VALUES ($1, $2, $3, $4, $5, $6, 0, $7, NULL, 0, 0, $8, $8, '')`,
-			h[:], l.Origin, formatKeys(l.Keys), l.Note, l.PerDay, w.now(), root[:], false)
+			VALUES ($1, $2, $3, $4, $5, $6, 0, $7, NULL, 0, 0, $8, $9, $10)`,
+			h[:], l.Origin, formatKeys(l.Keys), l.Note, l.PerDay, w.now(), root[:], paused, false, reason)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("adding a log: %w", err)
 	}
 	if added {
-		w.o.Log.Info("log added to the witness", "origin", l.Origin)
+		w.o.Log.Info("log added to the witness", "origin", l.Origin, "paused", paused)
 	}
 	return added, nil
 }

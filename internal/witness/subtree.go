@@ -20,6 +20,9 @@ func (w *Witness) signSubtree(ctx context.Context, body []byte) ([]byte, error) 
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
+	if err := w.trusted(); err != nil {
+		return nil, err
+	}
 	leave, err := w.gate.enterLog(OriginHash(q.Checkpoint.Origin))
 	if err != nil {
 		return nil, err
@@ -62,6 +65,9 @@ func (w *Witness) subtreeSigner() *tlog.Signer {
 
 // checkpoint returns the newest cosigned checkpoint of a log.
 func (w *Witness) checkpoint(ctx context.Context, hash [32]byte) ([]byte, error) {
+	if err := w.trusted(); err != nil {
+		return nil, err
+	}
 	r, err := w.byHash(ctx, hash)
 	if errors.Is(err, ErrUnknown) || err == nil && r.checkpoint == nil {
 		// "If the witness has never cosigned a checkpoint for that log, it MUST

@@ -78,6 +78,11 @@ type Options struct {
 	// nothing is cosigned.
 	Signers []*tlog.Signer
 	Limits  Limits
+	// State is a file beside the database, by which a database that was lost or
+	// is too old is recognised ([Open], [NewState]); empty for none.
+	State string
+	// OnFork, where not nil, is told of each new fork that is kept, after that.
+	OnFork func(origin string, e Evidence)
 
 	Submission string // URL before /add-checkpoint, for the about page; may be empty
 	Monitoring string // URL before /<origin hash>/checkpoint; the default is Submission
@@ -146,12 +151,14 @@ type Witness struct {
 	keys    keyCache
 	recent  rowCache
 	commits commits
+	state   state
 	gate    gate
 	rates   rates
 	metrics *metrics
 }
 
-// New starts a witness. Nothing runs in the background.
+// New starts a witness that keeps no state outside of its database; [Open] one
+// that does. Nothing runs in the background.
 func New(o Options) (*Witness, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -159,6 +166,9 @@ func New(o Options) (*Witness, error) {
 	w := &Witness{o: o, metrics: newMetrics()}
 	w.gate.init(o.Limits)
 	w.rates.init(o.Limits)
+	if w.state.path = o.State; o.State != "" {
+		w.state.refusal = "the state was not compared with the database" // Open does
+	}
 	return w, nil
 }
 
