@@ -33,6 +33,7 @@ import (
 	"vitrine.example/internal/projection"
 	"vitrine.example/internal/store"
 	"vitrine.example/internal/web"
+	"vitrine.example/internal/witness"
 )
 
 // Bounds of waiting.
@@ -58,6 +59,8 @@ type Node struct {
 	content    *content.Store
 	ledger     *ledger.Ledger
 	projection *projection.Projection
+	witness    *witness.Witness // nil: the node is none
+	onFork     atomic.Pointer[func(string, witness.Evidence)]
 	metrics    *meter.Registry
 	held       contentCount
 	circle     membership
@@ -142,6 +145,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 	if n.projection, err = projection.New(ctx, n.projectionOptions()); err != nil {
 		return err
 	}
+	if err := n.openWitness(ctx); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Join(n.dir, runDir), privateMode); err != nil {
 		return err
 	}
@@ -209,6 +215,9 @@ func (n *Node) release(ctx context.Context) error {
 	if n.ledger != nil {
 		errs = append(errs, n.ledger.Close(ctx))
 	}
+	if n.witness != nil {
+		errs = append(errs, n.witness.Close())
+	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}
@@ -221,7 +230,7 @@ func (n *Node) Info() Info { return describe(n.cfg, n.keys) }
 func describe(c *Config, k *keys) Info {
 	info := Info{
 		Name: c.Name, URL: c.URL, Origin: c.origin, Log: k.vkeys(),
-		Statement: []string{}, Software: software(),
+		Statement: []string{}, Witness: k.witnessVkeys(), Software: software(),
 	}
 	for _, p := range k.own() {
 		info.Statement = append(info.Statement, string(p.PEM()))

@@ -44,6 +44,9 @@ type Config struct {
 	StatementKey       string   `toml:"statement-key"`
 	LogKey             string   `toml:"log-key"`
 	LogMLDSAKey        string   `toml:"log-mldsa-key"`
+	WitnessKey         string   `toml:"witness-key"`
+	WitnessMLDSAKey    string   `toml:"witness-mldsa-key"`
+	WitnessPerSecond   int64    `toml:"witness-per-second"`
 	CheckpointInterval string   `toml:"checkpoint-interval"`
 	LogLevel           string   `toml:"log-level"`
 	LogFormat          string   `toml:"log-format"`
@@ -237,6 +240,7 @@ func (c *Config) check() (key string, err error) {
 		{"database", checkDatabase(c.Database)},
 		{"statement-key", checkPath(strings.TrimPrefix(c.StatementKey, agentPrefix))},
 		{"log-key", checkPath(c.LogKey)},
+		{"witness-per-second", checkRange(c.WitnessPerSecond, 1, 10_000)},
 		{"log-level", c.level.UnmarshalText([]byte(c.LogLevel))},
 		{"log-format", checkFormat(c.LogFormat)},
 	} {

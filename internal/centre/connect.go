@@ -240,6 +240,8 @@ type Status struct {
 	Served  bool          `json:"served"` // by another process
 	Ledger  ledger.Status `json:"log"`
 	Content int64         `json:"content"` // stored digests
+
+	Witness *WitnessSummary `json:"witness,omitempty"`
 }
 
 // Status asks the node.
@@ -268,7 +270,11 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Status{Info: n.Info(), Ledger: l, Content: count}, nil
+	w, err := n.witnessSummary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w}, nil
 }
 
 // Info returns the node's public description.

@@ -18,6 +18,7 @@ import (
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/web"
+	"vitrine.example/internal/witness"
 	"vitrine.example/statement"
 )
 
@@ -27,6 +28,7 @@ import (
 //	GET  /status         Status
 //	GET  /now            the node's time, or why it gives none
 //	GET  /proof/{index}  a tlog-proof
+//	POST /witness        WitnessCall in, WitnessAnswer out
 //	POST /rebuild        makes the database again; Rebuilt
 //	GET  /metrics        for Prometheus
 //
@@ -48,6 +50,11 @@ var codes = []struct {
 	{"no-circle", http.StatusNotFound, circle.ErrNone},
 	{"no-root", http.StatusBadRequest, circle.ErrNoRoot},
 	{"other-circle", http.StatusConflict, circle.ErrOther},
+	{"unknown-log", http.StatusNotFound, witness.ErrUnknown},
+	{"no-witness", http.StatusNotFound, ErrNoWitness},
+	{"other-keys", http.StatusConflict, witness.ErrDifferent},
+	{"witness-lost", http.StatusServiceUnavailable, witness.ErrState},
+	{"witness-not-lost", http.StatusConflict, witness.ErrNotLost},
 	{"clock", http.StatusServiceUnavailable, clock.ErrBackwards},
 	{"closing", http.StatusServiceUnavailable, ledger.ErrClosed},
 	{"busy", http.StatusServiceUnavailable, ledger.ErrBusy},
@@ -143,6 +150,7 @@ func (n *Node) controlHandler() http.Handler {
 		reply(w, out, err)
 	})
 	n.circleControl(mux)
+	mux.HandleFunc("POST /witness", n.serveWitnessCall)
 	mux.Handle("GET /metrics", n.metrics)
 	return mux
 }

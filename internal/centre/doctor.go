@@ -235,6 +235,7 @@ func (e *examination) databaseAndLog(ctx context.Context) {
 		e.log(ctx, nil)
 	} else {
 		e.log(ctx, db)
+		e.witness(ctx, db)
 	}
 	if err := db.Close(); err != nil {
 		e.bad("database", remedy, "closing: %v", err)

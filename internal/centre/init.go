@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"vitrine.example/internal/witness"
 )
 
 // InitOptions say what node to make.
@@ -86,6 +88,7 @@ func (o *InitOptions) settings() (map[string]any, error) {
 		return nil, fmt.Errorf("url: %w", err)
 	}
 	set["url"], set["name"] = base, o.Name
+	set["witness-key"], set["witness-mldsa-key"] = witnessKeyFile, witnessMLDSAFile
 	if o.Name == "" {
 		set["name"] = origin
 	}
@@ -158,6 +161,9 @@ func furnish(ctx context.Context, dir string, set map[string]any, o InitOptions)
 		}
 	}
 	if err := makeKeys(dir, o); err != nil {
+		return err
+	}
+	if err := witness.NewState(filepath.Join(dir, witnessState)); err != nil {
 		return err
 	}
 	header := "# Configuration of this node. `vitrine config` explains every key.\n\n"

@@ -34,6 +34,7 @@ type keys struct {
 	statement *key.Signer
 	log       *tlog.Signer
 	extra     []*tlog.Signer // more signers of checkpoints, of the same name
+	witness   []*tlog.Signer // of others' checkpoints; may be none
 }
 
 // clockFunc gives the time or refuses.
@@ -57,6 +58,9 @@ func loadKeys(dir string, c *Config, now clockFunc) (*keys, error) {
 		}
 		k.extra = append(k.extra, s)
 	}
+	if k.witness, err = witnessSigners(dir, c, now); err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 
@@ -79,16 +83,22 @@ func statementSigner(dir, where string) (*key.Signer, error) {
 	return signer, nil
 }
 
+// logSigner reads a key that signs checkpoints of the own log.
 func logSigner(dir, path, origin string, typ tlog.KeyType, now clockFunc) (*tlog.Signer, error) {
+	return nodeSigner(dir, path, origin, typ, now)
+}
+
+// nodeSigner reads a key of any name that signs checkpoints.
+func nodeSigner(dir, path, name string, typ tlog.KeyType, now clockFunc) (*tlog.Signer, error) {
 	s, err := key.ReadPrivateFile(in(dir, path))
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := s.Public().(ed25519.PublicKey); ok != (typ == tlog.Ed25519) {
-		want := map[tlog.KeyType]string{tlog.Ed25519: "an Ed25519 key", tlog.MLDSA44Cosignature: "an ML-DSA-44 key"}[typ]
+	if _, ok := s.Public().(ed25519.PublicKey); ok != (typ != tlog.MLDSA44Cosignature) {
+		want := map[tlog.KeyType]string{tlog.Ed25519: "an Ed25519 key", tlog.Ed25519Cosignature: "an Ed25519 key", tlog.MLDSA44Cosignature: "an ML-DSA-44 key"}[typ]
 		return nil, fmt.Errorf("%s holds a key of another kind: want %s", in(dir, path), want)
 	}
-	signer, err := tlog.NewSigner(origin, typ, s, now)
+	signer, err := tlog.NewSigner(name, typ, s, now)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in(dir, path), err)
 	}

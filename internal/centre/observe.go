@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ func (n *Node) unready(ctx context.Context) []string {
 	}
 	if n.lost.Load() {
 		add("the database was lost and is made again from the log", nil)
+	}
+	if n.witness != nil && n.witness.Lost() != "" {
+		add("the witness has lost its state: nothing is cosigned until it is recovered", errors.New(n.witness.Lost()))
 	}
 	if s, err := n.ledger.Status(ctx); err != nil {
 		add("the log does not answer", err)
@@ -107,7 +111,12 @@ func (c *contentCount) both(ctx context.Context, s *content.Store) (n, bytes int
 // newMetrics registers what a node measures of itself.
 func (n *Node) newMetrics() (*meter.Registry, error) {
 	r := meter.NewRegistry()
-	all := append(n.ledger.Collectors(),
+	all := slices.Concat(
+		n.ledger.Collectors(),
+		lagMetrics(n.projection),
+		n.witnessCollectors(),
+	)
+	all = append(all,
 		meter.Runtime(),
 		meter.Process(),
 		meter.NewGaugeFunc(meter.GaugeOpts{
@@ -129,7 +138,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 		}),
 		gauge("vitrine_clock_ok", "1 while the clock is trusted, 0 while it ran backwards and nothing is signed.", n.clockOK),
 	)
-	for _, c := range append(all, lagMetrics(n.projection)...) {
+	for _, c := range all {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

@@ -86,11 +86,16 @@ func shutDown(listeners []*listener) error {
 
 // site makes the handler of the public address.
 func (n *Node) site() (http.Handler, error) {
-	return web.New(web.Options{
+	o := web.Options{
 		Info: n.Info(), Ledger: n.ledger, Content: n.content, Projection: n.projection, Circle: n,
 		Ready: n.unready, Logger: n.log, Metrics: n.metrics, Now: time.Now,
 		Rate: float64(n.cfg.RequestsPerSecond), Burst: int(n.cfg.RequestBurst), Proxies: n.cfg.proxies,
-	})
+		Mounts: n.mounts(),
+	}
+	if n.witness != nil {
+		o.Witness = n.witness
+	}
+	return web.New(o)
 }
 
 // listen opens every configured address, the pages first, or none.

@@ -12,8 +12,8 @@ import (
 
 // Kinds of cosigners.
 const (
-	Witness = "witness" // saw that the log only grew
-	Mirror  = "mirror"  // keeps a copy of it
+	AsWitness = "witness" // saw that the log only grew
+	AsMirror  = "mirror"  // keeps a copy of it
 )
 
 // Cosigner is somebody who vouches for a log up to a size.

@@ -77,8 +77,8 @@ func twoLogs(t *testing.T) (s *shop, theirs, secret *statement.Envelope) {
 	}
 	s.Catch(t)
 	s.o.Standing = cosigners{
-		{Name: "europe.example/witness", Kind: web.Witness, Size: 2, At: time.Date(2030, 1, 3, 0, 0, 1, 0, time.UTC)},
-		{Name: "america.example/mirror", Kind: web.Mirror, Size: 0},
+		{Name: "europe.example/witness", Kind: web.AsWitness, Size: 2, At: time.Date(2030, 1, 3, 0, 0, 1, 0, time.UTC)},
+		{Name: "america.example/mirror", Kind: web.AsMirror, Size: 0},
 	}
 	s.build(t)
 	return s, theirs, secret

@@ -17,7 +17,7 @@ var assets embed.FS
 var pageNames = []string{
 	"start", "releases", "release", "log", "entry", "statement",
 	"logs",
-	"circle",
+	"circle", "witness",
 	"error",
 }
 

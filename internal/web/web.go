@@ -1,5 +1,6 @@
 // Package web shows a node to the world: pages for people, an API for programs,
-// files for verifiers. Everything is read-only.
+// files for verifiers. Everything is read-only but what is mounted
+// (Options.Mounts).
 //
 // [New] returns one handler for all of it; [NewServer] puts time-outs and
 // limits around a handler. Pages are read from the projection, entries and
@@ -33,6 +34,7 @@ type Info struct {
 	Origin    string   `json:"origin" doc:"origin of the log: the host of the URL"`
 	Log       []string `json:"log" nullable:"false" doc:"verifier keys (vkeys) of the checkpoint's signers, the log's own first"`
 	Statement []string `json:"statement" nullable:"false" doc:"statement keys, PEM"`
+	Witness   []string `json:"witness" nullable:"false" doc:"verifier keys (vkeys) of the witness under /witness/; empty: there is none"`
 	Software  string   `json:"software" doc:"name and version of the program"`
 }
 
@@ -56,6 +58,10 @@ type Options struct {
 	Burst int
 	// Proxies are addresses whose X-Forwarded-For header is believed.
 	Proxies []netip.Prefix
+	// Mounts are handlers under a prefix that begins and ends in a slash. They may
+	// take bodies, and set their own time limits.
+	Mounts  map[string]http.Handler
+	Witness Witness // nil: the node is none
 }
 
 // site is what the handlers share.
@@ -80,7 +86,7 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.routes(mux)
 	var h http.Handler = mux
-	h = readOnly(h)
+	h = mount(o.Mounts, readOnly(h))
 	h = limit(o, h)
 	h = secure(o.Info.URL, h)
 	return observe(o, h), nil
@@ -116,6 +122,7 @@ func (s *site) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+s.look.styleURL, s.look.style)
 
 	s.circleRoutes(mux)
+	s.witnessRoutes(mux)
 	s.api(mux)
 	mux.HandleFunc("GET /", s.page(func(r *http.Request) (string, any, error) { return "", nil, errNotFound }))
 }

@@ -9,27 +9,29 @@ import (
 	"strings"
 	"time"
 
+	"vitrine.example/internal/witness"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
 )
 
 // words are the functions of the templates.
 var words = template.FuncMap{
-	"short":    func(s fmt.Stringer) string { return s.String()[:12] + "…" },
-	"bytes":    humanBytes,
-	"commas":   commas,
-	"utc":      func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
-	"day":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
-	"rfc3339":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"kind":     shortType,
-	"access":   accessWords,
-	"shell":    shell,
-	"product":  productName,
-	"sentence": sentence,
-	"clip":     func(s string) string { return s[:min(len(s), 48)] + "…" },
-	"vkeykind": vkeyKind,
-	"add":      func(a, b int64) int64 { return a + b },
-	"web":      func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") },
+	"short":      func(s fmt.Stringer) string { return s.String()[:12] + "…" },
+	"bytes":      humanBytes,
+	"commas":     commas,
+	"utc":        func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
+	"day":        func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"rfc3339":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"kind":       shortType,
+	"access":     accessWords,
+	"shell":      shell,
+	"product":    productName,
+	"sentence":   sentence,
+	"clip":       func(s string) string { return s[:min(len(s), 48)] + "…" },
+	"vkeykind":   vkeyKind,
+	"add":        func(a, b int64) int64 { return a + b },
+	"originhash": func(origin string) string { return fmt.Sprintf("%x", witness.OriginHash(origin)) },
+	"web":        func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") },
 }
 
 // shortType is a predicate type as a table shows it.
