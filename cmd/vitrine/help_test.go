@@ -112,6 +112,9 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	if err := modes(dir, base.dir); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "logs.txt"), []byte("logs/v0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "--policy", "vitrine-policy.toml", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

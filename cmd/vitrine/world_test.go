@@ -108,6 +108,7 @@ func makeBase() (string, error) {
 		"init node --url https://vendor.example --name Vendor --listen 127.0.0.1:0",
 		"release publish --product pkg:generic/app@1.0 --artifact app.tar.gz node",
 		"policy init --node node --product pkg:generic/app -o vitrine-policy.toml",
+		"witness add node --vkey log.example+814a2008+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea",
 	} {
 		if out, err := runIn(dir, bin, strings.Fields(line)...); err != nil {
 			return "", fmt.Errorf("vitrine %s: %w\n%s", line, err, out)
