@@ -60,6 +60,12 @@ func (c *console) showStatus(s *centre.Status) {
 	c.row("served", map[bool]string{true: "yes", false: "no"}[s.Served])
 	c.showLog(s)
 	c.row("content", plural(s.Content, "file", "files"))
+	if w := s.Witness; w != nil {
+		c.row("witness", fmt.Sprintf("%s, %s, %d held", w.Name, plural(w.Logs, "log", "logs"), w.Held))
+		if w.Lost != "" {
+			c.row("LOST", oneLine(w.Lost))
+		}
+	}
 	for _, v := range s.Info.Log {
 		c.row("log key", v)
 	}
