@@ -19,7 +19,7 @@ const (
 // Cosigner is somebody who vouches for a log up to a size.
 type Cosigner struct {
 	Name string    // as in its key
-	Kind string    // Witness or Mirror
+	Kind string    // AsWitness or AsMirror
 	Size int64     // entries that its newest cosignature covers
 	At   time.Time // of that cosignature; zero: not known
 }
