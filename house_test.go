@@ -35,6 +35,7 @@ var floors = map[string]int{
 	"internal/projection":          2,
 	"internal/ledger":              2,
 	"internal/release":             2,
+	"internal/quorum":              2,
 	"internal/witness":             2,
 	"internal/witness/conformance": 2,
 	"statement":                    1,

@@ -49,7 +49,7 @@ func (l *Ledger) add(ctx context.Context, leaf []byte) (Entry, error) {
 // already. When nobody waits, an entry is let through, to ask the signer again.
 func (l *Ledger) cannotPublish() error {
 	err := l.signer.refusal()
-	if err == nil || l.sequenced.Load() <= l.published.Load().size {
+	if err == nil || l.sequenced.Load() <= l.signed.Load().size {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrUnpublished, err)

@@ -50,6 +50,7 @@ func Check(ctx context.Context, dir string, v tlog.Verifier, db *store.DB, progr
 		}
 	}
 	c.finish()
+	c.cosigned(v)
 	if err := c.database(ctx); err != nil {
 		return nil, fmt.Errorf("checking the log %s: %w", dir, err)
 	}
@@ -99,6 +100,30 @@ func (c *checker) begin(v tlog.Verifier) error {
 		c.fault("%s has %d entries, the checkpoint %d", treeStateName, ts.Size, p.size)
 	}
 	return nil
+}
+
+// cosigned compares the checkpoint that others have cosigned with the tiles.
+func (c *checker) cosigned(v tlog.Verifier) {
+	p, ok, err := c.files.readCosigned(v)
+	switch {
+	case err != nil:
+		c.fault("%v", err)
+		return
+	case !ok || p.raw == nil:
+		return
+	}
+	t := c.tree
+	if p.size > t.size { // it moved on while we read: the tree state covers it
+		ts, ok, err := c.files.treeState()
+		if err != nil || !ok || p.size > ts.Size {
+			c.fault("%s: it has %d entries, which is more than the log has", cosignedName, p.size)
+			return
+		}
+		t = newTree(c.files, ts.Size, nil)
+	}
+	if err := t.hasRoot(p.size, p.root); err != nil {
+		c.fault("%s: %v", cosignedName, err)
+	}
 }
 
 // bundle checks the next entry bundle and what it completes.

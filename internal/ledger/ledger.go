@@ -72,6 +72,10 @@ type Options struct {
 	BatchAge   time.Duration // least between batches that are not full, if more than Interval; default 50 ms
 	Patience   time.Duration // for the checkpoint, once an entry has its index; default 10 s
 	Log        *slog.Logger  // default slog.Default()
+	// Cosigner has a say before a checkpoint is published; nil: what is signed
+	// is published. See [Ledger.SetCosigner].
+	Cosigner Cosigner
+	Renew    time.Duration // of the cosignatures of a log that does not grow; default a minute
 	// Now is asked before each checkpoint; where it refuses (a clock that ran
 	// backwards), nothing is signed. Default time.Now.
 	Now func() (time.Time, error)
@@ -105,6 +109,9 @@ func (o *Options) complete() error {
 	}
 	if o.Patience <= 0 {
 		o.Patience = DefaultPatience
+	}
+	if o.Renew <= 0 {
+		o.Renew = republish
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -141,12 +148,19 @@ type Ledger struct {
 	work sync.WaitGroup // sequencer and watcher
 
 	inbox     inbox
-	published atomic.Pointer[published]
-	sequenced atomic.Int64 // entries that have an index for good
+	signed    atomic.Pointer[published] // Tessera's newest checkpoint, from the disk; nil before the first
+	published atomic.Pointer[published] // what is shown and acknowledged; never nil once the log is open
+	sequenced atomic.Int64              // entries that have an index for good
 	waiters   waiters
 	broken    atomic.Bool // the log did other than foreseen: reconcile first
 	poke      chan struct{}
 	idle      chan struct{} // closed when the sequencer has ended
+	ask       chan struct{} // wakes cosign
+
+	publishing sync.Mutex // held while published moves
+	cosigner   Cosigner   // guarded by publishing, as are those below
+	endRound   context.CancelFunc
+	cosignedAt time.Time // zero where this process has published none
 }
 
 // Open takes the lock ([ErrHeld]), checks the newest part of the log, brings
@@ -186,6 +200,7 @@ func newLedger(o Options, v tlog.Verifier, lk *lock) *Ledger {
 		bundles: newBundleCache(maxCachedBundles),
 		poke:    make(chan struct{}, 1),
 		idle:    make(chan struct{}),
+		ask:     make(chan struct{}, 1), cosigner: o.Cosigner,
 	}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.inbox.init(o.BatchSize)
@@ -202,8 +217,14 @@ func (l *Ledger) start(ctx context.Context) error {
 		return err
 	}
 	if head.checkpoint != nil {
-		l.published.Store(head.checkpoint)
+		l.signed.Store(head.checkpoint)
 		l.signer.remember(head.checkpoint.size, head.checkpoint.root)
+	}
+	if c := head.cosigned; c != nil && (head.checkpoint == nil || c.size > head.checkpoint.size) {
+		l.signer.remember(c.size, c.root)
+	}
+	if err := l.startPublished(head); err != nil {
+		return err
 	}
 	if err := l.reconcile(ctx, head.tree()); err != nil {
 		return err
@@ -216,6 +237,7 @@ func (l *Ledger) start(ctx context.Context) error {
 	if err := l.awaitFirst(ctx); err != nil {
 		return err
 	}
+	l.work.Go(l.cosign)
 	l.work.Go(l.sequence)
 	return nil
 }
@@ -300,6 +322,9 @@ type Status struct {
 	At        time.Time `json:"at"`               // when the newest checkpoint was written
 	Waiting   int       `json:"waiting"`          // calls of Add under way
 	Refusal   string    `json:"refusal,omitzero"` // why the signer refuses, where it does
+	// Awaiting says whose cosignatures keep sequenced entries from being
+	// published, where they do.
+	Awaiting string `json:"awaiting,omitzero"`
 }
 
 // Status returns how far the log is.
@@ -311,6 +336,7 @@ func (l *Ledger) Status(ctx context.Context) (Status, error) {
 		Published: p.size,
 		At:        p.at,
 		Waiting:   l.inbox.callers(),
+		Awaiting:  l.awaiting(),
 	}
 	if err := l.signer.refusal(); err != nil {
 		s.Refusal = err.Error()
@@ -318,7 +344,12 @@ func (l *Ledger) Status(ctx context.Context) (Status, error) {
 	return s, ctx.Err()
 }
 
-// Checkpoint returns the newest published checkpoint.
+// Checkpoint returns the newest published checkpoint; [ErrUnknown] where none was
+// published yet.
 func (l *Ledger) Checkpoint(ctx context.Context) ([]byte, error) {
-	return l.published.Load().raw, ctx.Err()
+	p := l.published.Load()
+	if p.raw == nil {
+		return nil, fmt.Errorf("%w: no checkpoint is published yet", ErrUnknown)
+	}
+	return p.raw, ctx.Err()
 }

@@ -60,7 +60,13 @@ func (l *Ledger) Collectors() []meter.Collector {
 		gauge("vitrine_log_queued_entries", "Entries that wait to be sequenced.",
 			func() float64 { n, _ := l.inbox.queued(); return float64(n) }),
 		gauge("vitrine_log_checkpoint_timestamp_seconds", "When the newest checkpoint was written.",
-			func() float64 { return float64(l.published.Load().at.UnixMicro()) / 1e6 }),
+			func() float64 {
+				p := l.published.Load()
+				if p.raw == nil {
+					return 0
+				}
+				return float64(p.at.UnixMicro()) / 1e6
+			}),
 		gauge("vitrine_log_refusing", "1 where a signer refuses to sign.",
 			func() float64 {
 				if l.signer.refusal() != nil {

@@ -16,7 +16,7 @@ import (
 // checkpoint yet), less the time that batches take at least.
 func (s *sequencer) due() time.Time {
 	o := s.l.o
-	last := s.l.published.Load().written()
+	last := s.l.signed.Load().written()
 	if s.started.After(last) {
 		last = s.started
 	}

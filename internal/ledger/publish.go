@@ -136,7 +136,7 @@ func (l *Ledger) watch() {
 
 func (l *Ledger) watchEvery() time.Duration {
 	text, at := l.signer.last()
-	if time.Since(at) < signedFor && l.published.Load().textIsNot(text) {
+	if time.Since(at) < signedFor && l.signed.Load().textIsNot(text) {
 		return watchSigned
 	}
 	if l.waiters.any() {
@@ -152,20 +152,16 @@ func (p *published) textIsNot(text string) bool {
 // look reads the checkpoint, and where it is a new one makes it known and ends
 // the waiting of those whom it covers.
 func (l *Ledger) look() error {
-	old := l.published.Load()
-	p, err := l.newer(old)
+	s, err := l.newer(l.signed.Load())
 	if err != nil {
 		return err
 	}
-	if p == nil {
-		p = old
-	} else {
-		l.published.Store(p)
-		l.metrics.checkpoint(p)
+	if s != nil {
+		l.signed.Store(s)
+		l.askCosigner()
 	}
-	if p == nil {
-		return nil
-	}
+	l.publishSigned(l.signed.Load())
+	p := l.published.Load()
 	l.acknowledge(p, l.waiters.remove(func(c *call) bool { return c.index < p.size }))
 	return nil
 }
@@ -240,7 +236,7 @@ func (l *Ledger) giveUp(reading error) {
 	if len(late) == 0 {
 		return
 	}
-	why := fmt.Errorf("%w after %v: %w", ErrUnpublished, patience, firstOf(refusal, reading, l.stuck()))
+	why := fmt.Errorf("%w after %v: %w", ErrUnpublished, patience, firstOf(refusal, reading, l.awaited(), l.stuck()))
 	l.o.Log.Error("publishing", "entries", len(late), "err", why)
 	l.inbox.finish(late, why)
 }
@@ -257,18 +253,19 @@ func firstOf(errs ...error) error {
 
 // stuck looks for a reason why Tessera does not publish.
 func (l *Ledger) stuck() error {
-	if p := l.published.Load(); p != nil && time.Until(p.at) > 0 {
+	if p := l.signed.Load(); p != nil && time.Until(p.at) > 0 {
 		// Tessera leaves a checkpoint alone that is younger than the interval.
 		return fmt.Errorf("the newest checkpoint was written at %s, which is in the future: has the clock run backwards?", p.at.UTC().Format(time.RFC3339))
 	}
 	return lastComplaint()
 }
 
-// awaitFirst waits until there is a checkpoint, which a new log gets at once.
+// awaitFirst waits until a checkpoint is signed, which that of a new log is at
+// once. It may not be published before others have cosigned it.
 func (l *Ledger) awaitFirst(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.o.Patience)
 	defer cancel()
-	err := poll(ctx, func() bool { return l.published.Load() != nil })
+	err := poll(ctx, func() bool { return l.signed.Load() != nil })
 	if err != nil {
 		return fmt.Errorf("opening the log %s: %w: %w", l.o.Dir, ErrUnpublished, firstOf(l.signer.refusal(), lastComplaint(), err))
 	}
@@ -276,10 +273,11 @@ func (l *Ledger) awaitFirst(ctx context.Context) error {
 }
 
 // awaitNobody waits until no entry is under way, and all that have an index are
-// published: those too which a process that was killed has left.
+// under a signed checkpoint: those too which a process that was killed has left.
+// A checkpoint that nobody cosigns is published after the log is opened again.
 func (l *Ledger) awaitNobody(ctx context.Context) error {
 	return poll(ctx, func() bool {
-		return l.inbox.underWay() == 0 && l.published.Load().size >= l.sequenced.Load()
+		return l.inbox.underWay() == 0 && l.signed.Load().size >= l.sequenced.Load()
 	})
 }
 
@@ -289,7 +287,7 @@ func (l *Ledger) awaitQuiet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refusedFor)
 	defer cancel()
 	text, _ := l.signer.last()
-	err := poll(ctx, func() bool { return text == "" || !l.published.Load().textIsNot(text) })
+	err := poll(ctx, func() bool { return text == "" || !l.signed.Load().textIsNot(text) })
 	if err != nil && l.signer.refusal() != nil {
 		return nil // it was never made
 	}

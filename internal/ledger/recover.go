@@ -15,6 +15,7 @@ type head struct {
 	files      files
 	size       int64 // integrated
 	checkpoint *published
+	cosigned   *published // the same, or older; nil where the log has no such file
 }
 
 func (h head) tree() *tree { return newTree(h.files, h.size, nil) }
@@ -39,8 +40,11 @@ func quickCheck(f files, v tlog.Verifier) (head, error) {
 	if h.checkpoint, err = f.readPublished(v); err != nil {
 		return h, err
 	}
+	if h.cosigned, _, err = f.readCosigned(v); err != nil {
+		return h, err
+	}
 	if !ok {
-		if h.checkpoint != nil {
+		if h.checkpoint != nil || h.cosigned != nil && h.cosigned.raw != nil {
 			// Tessera would begin a new log here, under the old name.
 			return h, fmt.Errorf("%w: there is a checkpoint but no %s: restore the whole directory, hidden files too", ErrDamaged, treeStateName)
 		}
@@ -57,6 +61,11 @@ func (h head) check(root tlog.Hash) error {
 	}
 	if err := t.hasRoot(h.size, root); err != nil {
 		return fmt.Errorf("%s: %w", treeStateName, err)
+	}
+	if h.cosigned != nil && h.cosigned.raw != nil {
+		if err := t.hasRoot(h.cosigned.size, h.cosigned.root); err != nil {
+			return fmt.Errorf("%s: %w", cosignedName, err)
+		}
 	}
 	if h.checkpoint == nil {
 		return nil

@@ -44,7 +44,7 @@ RETURNING epoch`
 // under the indexes from next on, in one transaction. With it goes what is
 // published, so that a crash leaves little to read again.
 func (l *Ledger) reserve(ctx context.Context, batch []*call, next int64) (fresh, known []*call, err error) {
-	p := l.published.Load()
+	p := l.signed.Load()
 	err = l.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := l.setState(ctx, tx, p.size, p.root); err != nil {
 			return err
@@ -193,9 +193,10 @@ func (l *Ledger) setState(ctx context.Context, tx *store.Tx, size int64, root tl
 	return err
 }
 
-// recordPublished writes how much is published, where the database does not know.
+// recordPublished writes how much is under a signed checkpoint, which is final,
+// published or not.
 func (l *Ledger) recordPublished(ctx context.Context) error {
-	p := l.published.Load()
+	p := l.signed.Load()
 	var s state
 	err := l.o.DB.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		s, err = getState(ctx, tx)

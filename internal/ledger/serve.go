@@ -43,7 +43,7 @@ func (l *Ledger) Handler() http.Handler {
 		index, isProof := strings.CutPrefix(path, "/proof/")
 		switch {
 		case path == "/checkpoint":
-			reply(w, l.published.Load().raw, plain, noStore)
+			l.serveCheckpoint(w, r)
 		case strings.HasPrefix(path, "/tile/"):
 			l.serveTile(w, r, path[1:])
 		case isProof:
@@ -73,6 +73,15 @@ func (l *Ledger) fail(w http.ResponseWriter, r *http.Request, err error) {
 		l.o.Log.Error("serving the log", "path", r.URL.Path, "err", err)
 	}
 	http.Error(w, "the log cannot be read", http.StatusInternalServerError)
+}
+
+func (l *Ledger) serveCheckpoint(w http.ResponseWriter, r *http.Request) {
+	b, err := l.Checkpoint(r.Context())
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	reply(w, b, plain, noStore)
 }
 
 func (l *Ledger) serveProof(w http.ResponseWriter, r *http.Request, index string) {
