@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,9 +80,24 @@ func (c *console) showLog(s *centre.Status) {
 	if n := s.Ledger.Sequenced - s.Ledger.Published; n > 0 {
 		c.row("waiting", plural(n, "entry", "entries"))
 	}
+	if a := s.Ledger.Awaiting; a != "" {
+		c.row("awaiting", oneLine(a))
+	}
+	for _, w := range s.Witnesses {
+		c.showWitness(w.Names, w.Size, w.Error, w.Since)
+	}
 	if !s.Ledger.At.IsZero() {
 		c.row("checkpoint", s.Ledger.At.UTC().Format("2006-01-02 15:04:05 MST"))
 	}
+}
+
+// showWitness prints how a witness of the log does.
+func (c *console) showWitness(names []string, size int64, problem string, since time.Time) {
+	text := strings.Join(names, ", ") + ": cosigned " + plural(size, "entry", "entries")
+	if problem != "" {
+		text = strings.Join(names, ", ") + ": since " + since.UTC().Format("2006-01-02 15:04:05 MST") + ": " + problem
+	}
+	c.row("witness", oneLine(text))
 }
 
 // row prints a name and a value of a result.

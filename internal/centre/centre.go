@@ -31,6 +31,7 @@ import (
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/meter"
 	"vitrine.example/internal/projection"
+	"vitrine.example/internal/quorum"
 	"vitrine.example/internal/store"
 	"vitrine.example/internal/web"
 	"vitrine.example/internal/witness"
@@ -57,6 +58,7 @@ type Node struct {
 	clock      *clock.Guard
 	db         *store.DB
 	content    *content.Store
+	quorum     *quorum.Quorum // nil where nobody cosigns the own log
 	ledger     *ledger.Ledger
 	projection *projection.Projection
 	witness    *witness.Witness // nil: the node is none
@@ -136,6 +138,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 	if n.db, err = store.Open(ctx, n.cfg.Database.in(n.dir)); err != nil {
 		return err
 	}
+	if err = n.openQuorum(); err != nil {
+		return err
+	}
 	if n.ledger, err = ledger.Open(ctx, n.ledgerOptions()); err != nil {
 		return err
 	}
@@ -173,6 +178,7 @@ func (n *Node) ledgerOptions() ledger.Options {
 		Signer:   clocked{n.keys.log, n.clock.Now},
 		Interval: n.cfg.interval,
 		Log:      n.log,
+		Cosigner: n.cosigner(),
 	}
 	for _, s := range n.keys.extra {
 		o.Additional = append(o.Additional, note.Signer(clocked{s, n.clock.Now}))
@@ -217,6 +223,9 @@ func (n *Node) release(ctx context.Context) error {
 	}
 	if n.witness != nil {
 		errs = append(errs, n.witness.Close())
+	}
+	if n.quorum != nil {
+		n.quorum.Close()
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

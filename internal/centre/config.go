@@ -48,6 +48,7 @@ type Config struct {
 	WitnessMLDSAKey    string   `toml:"witness-mldsa-key"`
 	WitnessPerSecond   int64    `toml:"witness-per-second"`
 	CheckpointInterval string   `toml:"checkpoint-interval"`
+	WitnessPolicy      string   `toml:"witness-policy"`
 	LogLevel           string   `toml:"log-level"`
 	LogFormat          string   `toml:"log-format"`
 
@@ -241,6 +242,7 @@ func (c *Config) check() (key string, err error) {
 		{"statement-key", checkPath(strings.TrimPrefix(c.StatementKey, agentPrefix))},
 		{"log-key", checkPath(c.LogKey)},
 		{"witness-per-second", checkRange(c.WitnessPerSecond, 1, 10_000)},
+		{"witness-policy", checkOptionalPath(c.WitnessPolicy)},
 		{"log-level", c.level.UnmarshalText([]byte(c.LogLevel))},
 		{"log-format", checkFormat(c.LogFormat)},
 	} {

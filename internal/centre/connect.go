@@ -19,6 +19,7 @@ import (
 
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/quorum"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/store"
 	"vitrine.example/internal/web"
@@ -242,6 +243,8 @@ type Status struct {
 	Content int64         `json:"content"` // stored digests
 
 	Witness *WitnessSummary `json:"witness,omitempty"`
+	// Witnesses of the own log, where it has any.
+	Witnesses []quorum.Status `json:"witnesses,omitzero"`
 }
 
 // Status asks the node.
@@ -274,7 +277,7 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w}, nil
+	return &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses()}, nil
 }
 
 // Info returns the node's public description.

@@ -115,6 +115,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 		n.ledger.Collectors(),
 		lagMetrics(n.projection),
 		n.witnessCollectors(),
+		n.quorumMetrics(),
 	)
 	all = append(all,
 		meter.Runtime(),

@@ -34,6 +34,7 @@ var configKeys = []configKey{
 	{"witness-mldsa-key", "", nil, "ML-DSA-44 key of the witness: a file, relative to the directory; empty for none."},
 	{"witness-per-second", int64(20), nil, "How many checkpoints a second the witness cosigns for one log for long, where the log was added without a rate of its own; five times as many at once."},
 	{"checkpoint-interval", "100ms", nil, "Shortest time between two checkpoints, from 100ms to 1m."},
+	{"witness-policy", "", nil, "C2SP tlog-policy with the witnesses that cosign the own log and how many of them must, before anything is published: a file, relative to the directory; empty for none. Each witness line needs a URL."},
 	{"log-level", "info", nil, "How much the node says of its work: debug, info, warn or error."},
 	{"log-format", "text", nil, "text or json."},
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"vitrine.example/digest"
+	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/projection"
 	"vitrine.example/statement"
 )
@@ -70,7 +72,7 @@ type apiNode struct {
 	Projected  int64     `json:"projected" doc:"entries that pages and API show; less than published for a moment after publication"`
 	Statements int64     `json:"statements" doc:"statements shown"`
 	Releases   int64     `json:"releases" doc:"releases shown"`
-	Checkpoint string    `json:"checkpoint" doc:"the newest checkpoint, a C2SP signed note"`
+	Checkpoint string    `json:"checkpoint" doc:"the newest checkpoint, a C2SP signed note; empty before the first is published"`
 }
 
 func (s *site) apiNode(ctx context.Context, _ *struct{}) (*body[apiNode], error) {
@@ -83,7 +85,7 @@ func (s *site) apiNode(ctx context.Context, _ *struct{}) (*body[apiNode], error)
 		return nil, s.apiError(ctx, err)
 	}
 	checkpoint, err := s.Ledger.Checkpoint(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) { // none is published yet
 		return nil, s.apiError(ctx, err)
 	}
 	behind, err := s.behind(ctx)

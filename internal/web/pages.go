@@ -28,8 +28,9 @@ const (
 
 // startPage is the node at a glance.
 type startPage struct {
-	Size       int64 // entries that the newest checkpoint covers
-	Waiting    int64 // sequenced and not yet published
+	Size       int64  // entries that the newest checkpoint covers
+	Waiting    int64  // sequenced and not yet published
+	Awaiting   string // whose cosignatures they wait for
 	At         time.Time
 	Counts     projection.Counts
 	Releases   []projection.Release
@@ -50,7 +51,7 @@ func (s *site) start(r *http.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	p := startPage{Size: st.Published, Waiting: max(st.Sequenced-st.Published, 0), At: st.At}
+	p := startPage{Size: st.Published, Waiting: max(st.Sequenced-st.Published, 0), Awaiting: st.Awaiting, At: st.At}
 	if p.Counts, err = s.Projection.Counts(ctx); err != nil {
 		return "", nil, err
 	}
@@ -155,6 +156,9 @@ type logPage struct {
 	Newer   int64 // bounds of the neighbouring pages; 0: there is none
 	Older   int64
 	Behind  int64
+	// Waiting entries are sequenced, and wait for the cosignatures of Awaiting.
+	Waiting  int64
+	Awaiting string
 }
 
 func (s *site) log(r *http.Request) (string, any, error) {
@@ -170,6 +174,7 @@ func (s *site) log(r *http.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
+	p.Waiting, p.Awaiting = max(st.Sequenced-st.Published, 0), st.Awaiting
 	p.Behind, err = s.behind(r.Context())
 	return "log", p, err
 }
