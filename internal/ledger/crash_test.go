@@ -44,6 +44,9 @@ func appendForEver(job []string) {
 	}
 	o := options(&testing.B{}, dir, db)
 	o.BatchSize, o.BatchAge = 64, time.Millisecond
+	if len(job) > 3 {
+		o.Cosigner = newCosigner(&testing.B{})
+	}
 	l, err := ledger.Open(ctx, o)
 	if err != nil {
 		fatal(err)
@@ -111,10 +114,10 @@ func TestKill(t *testing.T) {
 
 // killed runs an appender, kills it after a random time, and notes what it
 // acknowledged.
-func killed(t *testing.T, dir, url string, round int, acknowledged map[string]int64) {
+func killed(t *testing.T, dir, url string, round int, acknowledged map[string]int64, mode ...string) {
 	t.Helper()
 	cmd := osexec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), child+"="+dir+" "+url+" "+strconv.Itoa(round))
+	cmd.Env = append(os.Environ(), child+"="+dir+" "+url+" "+strconv.Itoa(round)+" "+strings.Join(mode, " "))
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
