@@ -73,6 +73,12 @@ func (h hosts) address(addr string) string {
 	return net.JoinHostPort(at.Addr().String(), port)
 }
 
+// dial connects to addr, or to what stands in its place.
+func (h hosts) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: peerDial, KeepAlive: 15 * time.Second}
+	return d.DialContext(ctx, network, h.address(addr))
+}
+
 // errRedirect is what a redirection ends with.
 var errRedirect = errors.New("the other node answered with a redirection, which is never followed: use the URL that it leads to")
 
@@ -80,7 +86,6 @@ var errRedirect = errors.New("the other node answered with a redirection, which 
 // no redirection, asks the proxies of the environment for hosts that are not
 // configured, and sends no cookies; each request needs a context that ends.
 func newPeerClient(h hosts) *http.Client {
-	d := &net.Dialer{Timeout: peerDial, KeepAlive: 15 * time.Second}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
 		Transport: &http.Transport{
@@ -90,9 +95,7 @@ func newPeerClient(h hosts) *http.Client {
 				}
 				return http.ProxyFromEnvironment(r)
 			},
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				return d.DialContext(ctx, network, h.address(addr))
-			},
+			DialContext:            h.dial,
 			ForceAttemptHTTP2:      true,
 			TLSHandshakeTimeout:    peerHandshake,
 			ResponseHeaderTimeout:  peerHeaders,

@@ -40,7 +40,7 @@ func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, err
 	if err != nil {
 		return nil, fmt.Errorf("witness-policy: %s: %w", path, err)
 	}
-	q, err := quorum.New(quorum.Options{Log: log, Policy: p, Agent: software()})
+	q, err := quorum.New(quorum.Options{Log: log, Policy: p, Agent: software(), Dial: cfg.hosts.dial})
 	if err != nil {
 		return nil, fmt.Errorf("witness-policy: %s: %w", path, err)
 	}

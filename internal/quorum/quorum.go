@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,6 +38,8 @@ type Options struct {
 	Log    tlog.Verifier // key that signs the own log
 	Policy *tlog.Policy  // its log lines are absent, or one of them is Log
 	Roots  *x509.CertPool
+	// Dial connects to a witness; default is what its URL says.
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	Agent  string        // User-Agent of requests
 	Wait   time.Duration // for an answer; default DefaultTimeout
 	Logger *slog.Logger  // default slog.Default()
@@ -56,6 +59,9 @@ func (o *Options) complete() error {
 	}
 	if o.Wait <= 0 {
 		o.Wait = DefaultTimeout
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: o.Wait}).DialContext
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
