@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	xtlog "golang.org/x/mod/sumdb/tlog"
-
 	"vitrine.example/internal/store"
 	"vitrine.example/tlog"
 )
@@ -192,29 +190,12 @@ func (c *checker) finish() {
 	if len(c.report.Faults) > 0 && c.tree.size == 0 {
 		return
 	}
-	root := tlog.EmptyRoot()
-	empty := true
 	for level, row := range c.rows {
-		if len(row) == 0 {
-			continue
-		}
-		c.compareTile(level, row)
-		// The row stands for its subtrees of powers of two, largest first; from
-		// the right each is joined to what is right of it.
-		e := &expanded{rows: [][]tlog.Hash{row}}
-		for r := 0; r < 8; r++ {
-			if len(row)>>r&1 == 0 {
-				continue
-			}
-			h := e.row(r)[len(row)>>r-1]
-			if empty {
-				root, empty = h, false
-			} else {
-				root = xtlog.NodeHash(h, root)
-			}
+		if len(row) > 0 {
+			c.compareTile(level, row)
 		}
 	}
-	if root != c.root {
+	if root := rootOf(c.rows); root != c.root {
 		c.fault("the entries have the root %v, the checkpoint says %v", root, c.root)
 	}
 }

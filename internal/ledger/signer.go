@@ -30,6 +30,7 @@ type signer struct {
 	at     time.Time
 	err    error // of the last attempt
 	closed bool
+	never  error // why nothing is signed any more
 }
 
 func newSigner(o Options, signed func()) *signer {
@@ -91,6 +92,8 @@ func (s *signer) admit(text string) error {
 	switch {
 	case s.closed:
 		return ErrClosed
+	case s.never != nil:
+		return s.never
 	case size < s.size:
 		return fmt.Errorf("%w: it has %d entries, and a checkpoint of %d was signed", ErrDamaged, size, s.size)
 	case size == s.size && size > 0 && root != s.root:
@@ -98,6 +101,13 @@ func (s *signer) admit(text string) error {
 	}
 	s.size, s.root, s.text, s.at = size, root, text, time.Now()
 	return nil
+}
+
+// forbid ends all signing.
+func (s *signer) forbid(err error) {
+	s.mu.Lock()
+	s.never, s.err = err, err
+	s.mu.Unlock()
 }
 
 // remember sets what was signed before this process began.
