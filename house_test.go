@@ -36,6 +36,7 @@ var floors = map[string]int{
 	"internal/ledger":              2,
 	"internal/release":             2,
 	"internal/quorum":              2,
+	"internal/source":              2,
 	"internal/witness":             2,
 	"internal/witness/conformance": 2,
 	"statement":                    1,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine.example/internal/centre"
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
@@ -56,6 +57,11 @@ var known = []struct {
 	hint string
 }{
 	{ledger.ErrHeld, exitNo, "stop the other process; most commands also work while it serves the node"},
+	{ledger.ErrFork, exitNo, "sign nothing, keep every copy, and tell the witnesses"},
+	{ledger.ErrBehind, exitNo, "find the newest copy, then: vitrine log restore DIR --from URL"},
+	{ledger.ErrThere, exitNo, "move the directory of the log away first, if it is not to be kept"},
+	{centre.ErrLogLost, exitNone, "vitrine log restore DIR --from URL"},
+	{centre.ErrHold, exitNo, "vitrine log resume DIR --from URL, for every witness and mirror of the log"},
 	{release.ErrConflict, exitNo, "a release cannot be changed; choose another --version or --seq"},
 	{clock.ErrBackwards, exitNone, "set the clock right (timedatectl), or wait until it has caught up; nothing is signed before that"},
 	{syscall.ENOSPC, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},

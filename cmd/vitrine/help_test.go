@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -115,8 +116,19 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, "logs.txt"), []byte("logs/v0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	loseLog(t, dir)
 	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "--policy", "vitrine-policy.toml", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// loseLog makes lost, a node whose log lies in mirror alone.
+func loseLog(t *testing.T, dir string) {
+	t.Helper()
+	lost, mirror := filepath.Join(dir, "lost"), filepath.Join(dir, "mirror")
+	err := errors.Join(os.CopyFS(lost, os.DirFS(filepath.Join(base.dir, "node"))), modes(lost, filepath.Join(base.dir, "node")))
+	if err := errors.Join(err, os.Rename(filepath.Join(lost, "log"), mirror)); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -20,6 +20,7 @@ var stages = map[string]struct {
 	release.StageLog:       {"waiting until the log has published it", false},
 	stageCheck:             {"checking the log's entries", false},
 	stageRebuild:           {"reading the log's entries", false},
+	stageRestore:           {"fetching and verifying the log's files", false},
 }
 
 // stageCheck is the stage of `vitrine log check`.

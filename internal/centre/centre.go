@@ -105,7 +105,17 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // open opens the node once.
-func open(ctx context.Context, dir string, log *slog.Logger) (n *Node, err error) {
+func open(ctx context.Context, dir string, log *slog.Logger) (*Node, error) {
+	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err == nil {
+		if err := wantLog(dir); err != nil {
+			return nil, fmt.Errorf("opening the node %s: %w", dir, err)
+		}
+	}
+	return openAny(ctx, dir, log)
+}
+
+// openAny is open, also for a node that has no log yet.
+func openAny(ctx context.Context, dir string, log *slog.Logger) (n *Node, err error) {
 	cfg, err := LoadConfig(dir)
 	if err != nil {
 		return nil, err
@@ -132,7 +142,7 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 	if n.clock, err = clock.Open(filepath.Join(n.dir, clockFile), nil); err != nil {
 		return fmt.Errorf("clock: %w", err)
 	}
-	if n.keys, err = loadKeys(n.dir, n.cfg, n.clock.Now); err != nil {
+	if n.keys, err = loadKeys(n.dir, n.cfg, n.signingTime); err != nil {
 		return err
 	}
 	if n.db, err = store.Open(ctx, n.cfg.Database.in(n.dir)); err != nil {
@@ -175,13 +185,13 @@ func (n *Node) ledgerOptions() ledger.Options {
 	o := ledger.Options{
 		Dir:      filepath.Join(n.dir, logDir),
 		DB:       n.db,
-		Signer:   clocked{n.keys.log, n.clock.Now},
+		Signer:   clocked{n.keys.log, n.signingTime},
 		Interval: n.cfg.interval,
 		Log:      n.log,
 		Cosigner: n.cosigner(),
 	}
 	for _, s := range n.keys.extra {
-		o.Additional = append(o.Additional, note.Signer(clocked{s, n.clock.Now}))
+		o.Additional = append(o.Additional, note.Signer(clocked{s, n.signingTime}))
 	}
 	return o
 }

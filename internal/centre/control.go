@@ -55,6 +55,7 @@ var codes = []struct {
 	{"other-keys", http.StatusConflict, witness.ErrDifferent},
 	{"witness-lost", http.StatusServiceUnavailable, witness.ErrState},
 	{"witness-not-lost", http.StatusConflict, witness.ErrNotLost},
+	{"hold", http.StatusServiceUnavailable, ErrHold},
 	{"clock", http.StatusServiceUnavailable, clock.ErrBackwards},
 	{"closing", http.StatusServiceUnavailable, ledger.ErrClosed},
 	{"busy", http.StatusServiceUnavailable, ledger.ErrBusy},

@@ -171,7 +171,7 @@ func furnish(ctx context.Context, dir string, set map[string]any, o InitOptions)
 		return err
 	}
 	// Opening makes database, content store and the log's first checkpoint.
-	n, err := open(ctx, dir, slog.New(slog.DiscardHandler))
+	n, err := openAny(ctx, dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (n *Node) Submit(ctx context.Context, envelope []byte) (release.Receipt, er
 }
 
 func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, error) {
-	if _, err := n.clock.Now(); err != nil {
+	if _, err := n.signingTime(); err != nil {
 		return release.Receipt{}, err
 	}
 	if err := n.whole(ctx); err != nil {
