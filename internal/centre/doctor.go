@@ -266,6 +266,9 @@ func (e *examination) log(ctx context.Context, db *store.DB) {
 		e.bad("log", "mend the log key first", "%v", err)
 		return
 	}
+	if err := onHold(e.dir); err != nil {
+		e.bad("hold", "vitrine log resume "+e.dir+" --from URL, for every witness and mirror of the log", "%v", err)
+	}
 	path := filepath.Join(e.dir, logDir)
 	if _, err := os.Stat(filepath.Join(path, "checkpoint")); err != nil {
 		e.bad("log", remedy, "%v", err)

@@ -24,7 +24,7 @@ const holdFile = "hold"
 
 // ErrHold says that a node signs nothing until somebody has made sure that its
 // log is not behind what others have seen.
-var ErrHold = errors.New("the node is on hold: its log was restored, and a newer one may have been seen elsewhere: ask everybody who may have")
+var ErrHold = errors.New("the node is on hold: its log was restored or is stale, and a newer one may have been seen elsewhere: ask everybody who may have")
 
 // ErrLogLost says that a node had a log and has none.
 var ErrLogLost = errors.New("the log is gone: going on would begin another one under its name: bring it back from a mirror")
@@ -84,7 +84,7 @@ func RestoreLog(ctx context.Context, dir string, o RestoreOptions) (_ *RestoredL
 			if o.AcceptNewest {
 				return nil
 			}
-			return holdNode(dir, r)
+			return holdNode(dir, fmt.Sprintf("restored with %d entries from %s", r.Size, r.From))
 		},
 	}
 	for _, l := range logs {
@@ -162,12 +162,12 @@ func statementOf(ctx context.Context, logs []*source.Log, index int64, entry []b
 	return nil
 }
 
-// holdNode writes the mark, durably.
-func holdNode(dir string, r *ledger.Restored) error {
+// holdNode writes the mark with the reason, durably.
+func holdNode(dir, why string) error {
 	b, err := json.Marshal(struct {
-		*ledger.Restored
-		At time.Time `json:"at"`
-	}{r, time.Now().UTC()})
+		Why string    `json:"why"`
+		At  time.Time `json:"at"`
+	}{why, time.Now().UTC()})
 	if err != nil {
 		return err
 	}
@@ -233,6 +233,19 @@ func checkNotBehind(ctx context.Context, dir string, from []string) error {
 		}
 	}
 	return nil
+}
+
+// Seen tells the node of a checkpoint of its own log that was seen elsewhere:
+// at a witness, a mirror, in gossip. Where the log is behind it, or has another
+// history, nothing is signed any more, by later processes neither, until
+// [ResumeLog] finds that all is well.
+func (n *Node) Seen(where string, checkpoint []byte) error {
+	err := n.ledger.Seen(where, checkpoint)
+	if errors.Is(err, ledger.ErrBehind) || errors.Is(err, ledger.ErrFork) {
+		err = errors.Join(err, holdNode(n.dir, err.Error()))
+		n.log.Error("nothing will be signed", "err", err)
+	}
+	return err
 }
 
 // wantLog refuses a node whose log is gone: Tessera would begin another one.

@@ -98,3 +98,39 @@ func TestRestoreLog(t *testing.T) {
 		}
 	})
 }
+
+// TestSeen: a node that is older than what a witness has seen stays on hold
+// over restarts, doctor says so, and resuming from that witness is refused.
+func TestSeen(t *testing.T) {
+	dir := newNode(t, InitOptions{})
+	h := connect(t, dir)
+	publish(t, h, "1.0.0", "first")
+	check(t, h.Close(within(t)))
+	backup := filepath.Join(t.TempDir(), "backup")
+	check(t, os.CopyFS(backup, os.DirFS(dir)))
+	check(t, chmodKeys(backup))
+	h = connect(t, dir)
+	publish(t, h, "1.1.0", "second")
+	check(t, h.Close(within(t)))
+	witness, _ := mirrorOf(t, dir)
+	raw, err := os.ReadFile(filepath.Join(witness, "checkpoint"))
+	check(t, err)
+
+	n, err := Open(within(t), backup, quiet())
+	check(t, err)
+	if err := n.Seen("witness W", raw); !errors.Is(err, ledger.ErrBehind) {
+		t.Errorf("a newer checkpoint: %v", err)
+	}
+	check(t, n.Close(within(t)))
+	h = connect(t, backup)
+	if _, err := h.Submit(within(t), sign(t, h, "1.2.0").Bytes()); !errors.Is(err, ErrHold) {
+		t.Errorf("a stale node took a statement after a restart: %v", err)
+	}
+	check(t, h.Close(within(t)))
+	if f := finding(Doctor(within(t), backup), "hold"); f.OK || f.Detail == "" {
+		t.Errorf("doctor: %+v", f)
+	}
+	if _, err := ResumeLog(within(t), backup, []string{witness}, false); !errors.Is(err, ledger.ErrBehind) {
+		t.Errorf("resuming a stale node: %v", err)
+	}
+}
