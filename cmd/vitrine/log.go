@@ -11,7 +11,7 @@ import (
 
 func newLog(c *console) *cobra.Command {
 	return group("log", "look into a node's log", `  vitrine log check node`,
-		newLogCheck(c), newLogProof(c), newLogStatus(c), newLogRestore(c), newLogResume(c))
+		newLogCheck(c), newLogProof(c), newLogStatus(c), newLogRestore(c), newLogResume(c), newLogExport(c))
 }
 
 func newLogCheck(c *console) *cobra.Command {

@@ -17,7 +17,7 @@ func newLogRestore(c *console) *cobra.Command {
 		Use:   "restore DIR --from URL",
 		Short: "bring a lost log back from a mirror",
 		Long: `Rebuild the log of a node whose keys are there and whose log is gone, from the
-mirrors of others (URLs) or copies (directories). The newest is taken; every
+mirrors of others (URLs) or copies (directories, zip archives). The newest is taken; every
 file is verified up to a checkpoint that the node's own key has signed.
 
 Name everybody who may have seen the newest checkpoint, witnesses too: a log
@@ -53,7 +53,7 @@ Interrupted, it goes on where it was when it is run again.`,
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.From, "from", nil, "`URL` or directory of a log; may be given again")
+	cmd.Flags().StringArrayVar(&o.From, "from", nil, "`URL`, directory or zip archive of a log; may be given again")
 	cmd.Flags().BoolVar(&o.AcceptNewest, "accept-newest", false, "nobody else can have seen a newer checkpoint")
 	c.jsonFlag(cmd)
 	return cmd
@@ -80,6 +80,32 @@ than is here, or another history. Exits 1 where somebody has.`,
 	}
 	cmd.Flags().StringArrayVar(&from, "from", nil, "`URL` of a witness's or mirror's checkpoint, or a directory")
 	cmd.Flags().BoolVar(&accept, "accept-newest", false, "nobody else can have seen a newer checkpoint")
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+func newLogExport(c *console) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "export DIR --zip FILE",
+		Short: "write the log into an archive that opens offline",
+		Long: `Write checkpoint, tiles and entries of a node's published log into a zip archive,
+under their names of C2SP tlog-tiles. The node may be served meanwhile. The
+archive is a source for vitrine log restore.`,
+		Example: `  vitrine log export node --zip log.zip`,
+		Args:    operands("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := need(cmd, "zip"); err != nil {
+				return err
+			}
+			n, err := centre.ExportLog(cmd.Context(), args[0], file)
+			if err != nil {
+				return nodeError(args[0], err)
+			}
+			return c.result(map[string]int64{"entries": n}, func() { c.row("entries", fmt.Sprint(n)) })
+		},
+	}
+	cmd.Flags().StringVar(&file, "zip", "", "`file` to write; must not be there")
 	c.jsonFlag(cmd)
 	return cmd
 }

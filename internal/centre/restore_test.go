@@ -8,9 +8,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"filippo.io/torchwood"
+	xtlog "golang.org/x/mod/sumdb/tlog"
+
 	"vitrine.example/digest"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/store/storetest"
+	"vitrine.example/tlog"
 )
 
 // mirrorOf copies the log of a node and its statements as a mirror serves them.
@@ -91,12 +95,40 @@ func TestRestoreLog(t *testing.T) {
 		if report, err := CheckLog(within(t), dir, nil); err != nil || len(report.Faults) > 0 {
 			t.Errorf("log check: %+v, %v", report, err)
 		}
+		// An archive of it opens in torchwood, all entries verified.
+		archive := filepath.Join(t.TempDir(), "000.zip")
+		if n, err := ExportLog(within(t), dir, archive); err != nil || n != 3 {
+			t.Errorf("exporting: %d, %v", n, err)
+		}
+		wantArchive(t, archive, 3)
 		// The mirror is behind now; what is behind here would be refused.
 		check(t, os.RemoveAll(filepath.Join(dir, logDir)))
 		if _, err := RestoreLog(within(t), dir, RestoreOptions{From: []string{mirror}, AcceptNewest: true}); !errors.Is(err, ledger.ErrBehind) {
 			t.Errorf("restoring less than the database knows: %v", err)
 		}
 	})
+}
+
+// wantArchive reads an archive as torchwood does.
+func wantArchive(t *testing.T, path string, size int64) {
+	t.Helper()
+	fsys := torchwood.NewTileArchiveFS(os.DirFS(filepath.Dir(path)))
+	defer fsys.Close()
+	tiles, err := torchwood.NewTileFS(fsys)
+	check(t, err)
+	client, err := torchwood.NewClient(tiles)
+	check(t, err)
+	raw, err := tiles.ReadEndpoint(within(t), "checkpoint")
+	check(t, err)
+	c, err := tlog.ParseCheckpoint(raw)
+	check(t, err)
+	n := int64(0)
+	for range client.AllEntries(within(t), xtlog.Tree{N: c.Size, Hash: c.Root}, 0) {
+		n++
+	}
+	if err := client.Err(); err != nil || n != size {
+		t.Errorf("torchwood reads %d entries of the archive, %v, want %d", n, err, size)
+	}
 }
 
 // TestSeen: a node that is older than what a witness has seen stays on hold

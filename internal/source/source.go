@@ -1,12 +1,13 @@
-// Package source reads logs that lie elsewhere: at a URL or in a directory.
+// Package source reads logs that lie elsewhere: at a URL, in a directory, in a zip.
 //
-// [Open] takes either; what comes back gives checkpoint, tiles, entry bundles
+// [Open] takes any of them; what comes back gives checkpoint, tiles, entry bundles
 // and the statements behind entries, as C2SP tlog-tiles lays them out. Every
 // answer is bounded in size and time. Nothing is verified here: whoever asks
 // must do so.
 package source
 
 import (
+	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type Log struct {
 }
 
 // Open returns the log at an https URL (http where it is this machine), or in a
-// directory. agent is what it calls itself to servers.
+// directory or a zip archive of one. agent is what it calls itself to servers.
 func Open(where, agent string) (*Log, error) {
 	if strings.HasPrefix(where, "https://") || strings.HasPrefix(where, "http://") {
 		return openURL(where, agent)
@@ -50,7 +51,7 @@ func Open(where, agent string) (*Log, error) {
 		return nil, fmt.Errorf("opening a log: %w", err)
 	}
 	if !fi.IsDir() {
-		return nil, fmt.Errorf("opening a log: %s is neither a URL nor a directory", where)
+		return openArchive(where)
 	}
 	return &Log{name: where, read: func(_ context.Context, path string, limit int) ([]byte, error) {
 		return readFile(where, path, limit)
@@ -100,6 +101,23 @@ func readFile(dir, path string, limit int) ([]byte, error) {
 	}
 	defer f.Close()
 	return readAll(f, limit)
+}
+
+// openArchive opens a zip with the files of a log (one file of what torchwood's
+// TileArchiveFS reads). It stays open as long as the process runs.
+func openArchive(where string) (*Log, error) {
+	z, err := zip.OpenReader(where)
+	if err != nil {
+		return nil, fmt.Errorf("opening a log: %s is neither a URL, a directory nor a zip archive: %w", where, err)
+	}
+	return &Log{name: where, read: func(_ context.Context, path string, limit int) ([]byte, error) {
+		f, err := z.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readAll(f, limit)
+	}}, nil
 }
 
 func readAll(r io.Reader, limit int) ([]byte, error) {

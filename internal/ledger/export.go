@@ -1,0 +1,71 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"vitrine.example/tlog"
+)
+
+// Export gives every file of the published log in dir to put, under its name of
+// C2SP tlog-tiles: the checkpoint first, then exactly the tiles and bundles
+// that the checkpoint needs. It may run while a node serves the log. What it
+// gives is not verified: whoever reads it does that.
+func Export(ctx context.Context, dir string, v tlog.Verifier, put func(name string, b []byte) error) (int64, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return 0, err
+	}
+	size, err := export(ctx, files{abs}, v, put)
+	if err != nil {
+		return 0, fmt.Errorf("exporting the log %s: %w", dir, err)
+	}
+	return size, nil
+}
+
+func export(ctx context.Context, f files, v tlog.Verifier, put func(string, []byte) error) (int64, error) {
+	p, err := f.readPublished(v)
+	if err != nil {
+		return 0, err
+	}
+	if p == nil {
+		return 0, fmt.Errorf("%w: there is no checkpoint", ErrUnknown)
+	}
+	if err := put(checkpointName, p.raw); err != nil {
+		return 0, err
+	}
+	t := newTree(f, p.size, nil)
+	for level := tlog.EntriesLevel; p.size>>(8*max(level, 0)) > 0; level++ {
+		for i := int64(0); widthAt(p.size, level, i) > 0; i++ {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			at := t.tileAt(level, i)
+			b, err := f.tile(at)
+			if err == nil {
+				b, err = cut(at, b)
+			}
+			if err == nil {
+				err = put(at.Path(), b)
+			}
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	return p.size, nil
+}
+
+// cut cuts a tile or bundle, which may be wider, to its width.
+func cut(t tlog.Tile, b []byte) ([]byte, error) {
+	if t.Level != tlog.EntriesLevel {
+		_, b, err := cutTile(t, b)
+		return b, err
+	}
+	end, err := bundleEnd(b, t.Width)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, t.Path(), err)
+	}
+	return b[:end], nil
+}
