@@ -38,9 +38,10 @@ func widthAt(size int64, level int, index int64) int {
 }
 
 // expanded is a tile with the nodes above its hashes: rows[0] are the hashes,
-// rows[r] the nodes of 2^r of them.
+// and never change, as others read them meanwhile; nodes[r-1] are those of 2^r.
 type expanded struct {
 	rows  [][]tlog.Hash
+	nodes [][]tlog.Hash
 	above sync.Once
 }
 
@@ -54,14 +55,17 @@ func (e *expanded) row(r int) []tlog.Hash {
 			for i := range up {
 				up[i] = xtlog.NodeHash(below[2*i], below[2*i+1])
 			}
-			e.rows = append(e.rows, up)
+			e.nodes = append(e.nodes, up)
 			below = up
 		}
 	})
-	if r >= len(e.rows) {
+	if r == 0 {
+		return e.rows[0]
+	}
+	if r > len(e.nodes) {
 		return nil
 	}
-	return e.rows[r]
+	return e.nodes[r-1]
 }
 
 // tile returns the tile at a place with at least as many hashes as the tree
