@@ -52,9 +52,14 @@ type tree []Hash
 
 func newTree(t testing.TB, size int64) tree {
 	t.Helper()
+	return treeOf(t, size, entry)
+}
+
+func treeOf(t testing.TB, size int64, content func(i int64) []byte) tree {
+	t.Helper()
 	var m tree
 	for i := range size {
-		h, err := xtlog.StoredHashes(i, entry(i), m)
+		h, err := xtlog.StoredHashes(i, content(i), m)
 		if err != nil {
 			t.Fatal(err)
 		}
