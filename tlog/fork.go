@@ -106,14 +106,16 @@ func (f *Fork) Verify(keys ...Verifier) error {
 		return err
 	}
 	for _, c := range []*SignedCheckpoint{f.A, f.B} {
-		if err := signedByLog(c, keys); err != nil {
+		if err := VerifyLog(c, keys...); err != nil {
 			return fmt.Errorf("fork evidence: %s with root %s: %w", c.Checkpoint, encodeBase64(c.Root[:]), err)
 		}
 	}
 	return nil
 }
 
-func signedByLog(c *SignedCheckpoint, keys []Verifier) error {
+// VerifyLog checks that the log with one of these keys signed c, as
+// [Fork.Verify] does. [ErrNotSigned] says that it did not.
+func VerifyLog(c *SignedCheckpoint, keys ...Verifier) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}

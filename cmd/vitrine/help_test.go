@@ -120,6 +120,12 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "--policy", "vitrine-policy.toml", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	evidence, vkey := forkEvidence()
+	for name, data := range map[string][]byte{"evidence.fork": evidence, "log.vkey": vkey} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // loseLog makes lost, a node whose log lies in mirror alone.

@@ -32,6 +32,13 @@ func TestVerifyMakesNoNetworkCall(t *testing.T) {
 	if got := watch(t, strace, dir, 2, bin, "policy", "init", "--node", "http://127.0.0.1:1", "-o", "p.toml"); len(got) == 0 {
 		t.Fatal("strace saw no network call of a command that makes some")
 	}
+	evidence, vkey := forkEvidence()
+	if err := os.WriteFile(filepath.Join(dir, "evidence.fork"), evidence, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := watch(t, strace, dir, 0, bin, "log", "verify-fork", "evidence.fork", "--vkey", string(vkey)); len(got) > 0 {
+		t.Errorf("verify-fork made network calls:\n%s", got)
+	}
 	verify := []string{bin, "verify", "app.tar.gz", "--policy", "policy.toml", "--at", fixture.Epoch.Format(time.RFC3339)}
 	if got := watch(t, strace, dir, 0, verify...); len(got) > 0 {
 		t.Errorf("an accepting verify made network calls:\n%s", got)
