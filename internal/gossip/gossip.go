@@ -1,0 +1,222 @@
+// Package gossip finds out whether a log shows different histories to different
+// members of a circle, and keeps and passes on the evidence.
+//
+// [New] makes it of a database and what it needs of the rest of the node;
+// [Gossip.Run] asks every member each minute what it has seen of every log, and
+// [Gossip.Handler] answers the others. [Gossip.Keep] takes evidence found
+// elsewhere, by the witness for instance.
+//
+// Nothing is believed: a checkpoint counts with the log's signature, evidence
+// where tlog.Fork.Verify accepts it. A log that gives no proof is unresponsive,
+// not forked. What a member sends is read up to a bound, within a time, and a
+// member that lies or stalls is named in [Gossip.Troubles].
+package gossip
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"vitrine.example/internal/store"
+	"vitrine.example/tlog"
+)
+
+// Bounds of what is kept and of what one member can cost in a round.
+const (
+	MaxForks = 32   // evidence about one log
+	MaxViews = 1024 // checkpoints in a member's view
+
+	maxAhead   = 8       // checkpoints remembered of a log and a member
+	maxBody    = 4 << 20 // bytes of an answer
+	maxFetch   = 64      // pieces of evidence taken from a member in a round
+	maxAtOnce  = 8       // members asked at the same time
+	maxMembers = 256
+	maxQueue   = 256 // evidence that waits to be passed on; more is found by asking
+)
+
+const (
+	interval    = time.Minute
+	peerTimeout = 20 * time.Second
+	pushTimeout = 4 * time.Second
+)
+
+// Errors that callers tell apart.
+var (
+	ErrUnknown = errors.New("not a log that this node knows")
+	ErrNone    = errors.New("no such evidence")
+)
+
+// Peer is another member of the circle.
+type Peer struct {
+	Origin string
+	URL    string // without a slash at the end
+}
+
+// Members says whom to ask.
+type Members interface {
+	Members(ctx context.Context) ([]Peer, error)
+}
+
+// Logs is what the node knows of logs, its own included.
+type Logs interface {
+	// Keys returns the verifier keys of a log, none where it is not known.
+	Keys(ctx context.Context, origin string) ([]tlog.Verifier, error)
+	// Newest returns the newest checkpoint of each log that this node has
+	// verified against all that it had seen before.
+	Newest(ctx context.Context) ([]*tlog.SignedCheckpoint, error)
+	// Consistency returns the root of the first from entries and a consistency
+	// proof to size to, of the copy that Newest speaks of. An error says that
+	// the proof cannot be had, and nothing about the log.
+	Consistency(ctx context.Context, origin string, from, to int64) (tlog.Hash, []tlog.Hash, error)
+}
+
+// Options say what a Gossip works with. DB, Members and Logs are required.
+type Options struct {
+	DB      *store.DB
+	Members Members
+	Logs    Logs
+	// OnFork, where not nil, is told of evidence that is new here, once it is on
+	// the disk; OnAccept, that an operator has accepted it. They must not block.
+	OnFork   func(origin string, f *tlog.Fork)
+	OnAccept func(origin string, digest [sha256.Size]byte)
+	Client   *http.Client // default: one that follows no redirects
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Gossip is safe for use by several goroutines.
+type Gossip struct {
+	o     Options
+	queue chan *tlog.Fork
+	posts *rate.Limiter
+
+	mu      sync.Mutex
+	trouble map[string]Trouble // by what it is about
+}
+
+// Trouble is what went wrong with a member, or with a log that gives no proof.
+type Trouble struct {
+	Peer  string
+	Log   string // of a log that is unresponsive; else ""
+	Error string
+	Since time.Time
+}
+
+// New makes a Gossip. It does nothing by itself; see Run.
+func New(o Options) (*Gossip, error) {
+	if o.DB == nil || o.Members == nil || o.Logs == nil || o.Now == nil || o.Log == nil {
+		return nil, errors.New("gossip: DB, Members, Logs, Now and Log are required")
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 16 << 10, ResponseHeaderTimeout: peerTimeout}}
+	}
+	c := *o.Client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	o.Client = &c
+	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: rate.NewLimiter(4, 32), trouble: map[string]Trouble{}}, nil
+}
+
+// Run asks and passes on until ctx is done. tick says when to ask; nil means
+// every minute.
+func (g *Gossip) Run(ctx context.Context, tick <-chan time.Time) {
+	if tick == nil {
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		tick = t.C
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { g.passOn(ctx) }) // beside the rounds: a member that stalls delays no evidence
+	for {
+		if err := g.Round(ctx); err != nil && ctx.Err() == nil {
+			g.o.Log.Error("asking the circle what it has seen", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+	}
+}
+
+func (g *Gossip) passOn(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-g.queue:
+			g.push(ctx, f)
+		}
+	}
+}
+
+// Keep verifies evidence, keeps it and has it passed on. Evidence that is known
+// already, or that is one more about a log with MaxForks, is no error and
+// reported as not new.
+func (g *Gossip) Keep(ctx context.Context, f *tlog.Fork) (fresh bool, err error) {
+	if err := f.Check(); err != nil {
+		return false, fmt.Errorf("keeping evidence: %w", err)
+	}
+	keys, err := g.o.Logs.Keys(ctx, f.Origin())
+	if err != nil {
+		return false, fmt.Errorf("keeping evidence about %s: %w", f.Origin(), err)
+	}
+	if len(keys) == 0 {
+		return false, fmt.Errorf("keeping evidence about %q: %w", f.Origin(), ErrUnknown)
+	}
+	if err := f.Verify(keys...); err != nil {
+		return false, fmt.Errorf("keeping evidence: %w", err)
+	}
+	if fresh, err = g.insert(ctx, f); err != nil || !fresh {
+		return false, err
+	}
+	g.o.Log.Error("a log has signed two histories", "origin", f.Origin(), "digest", fmt.Sprintf("%x", f.Digest()), "kind", string(f.Kind))
+	if g.o.OnFork != nil {
+		g.o.OnFork(f.Origin(), f)
+	}
+	select {
+	case g.queue <- f:
+	default: // the others find it when they ask
+	}
+	return true, nil
+}
+
+// Troubles returns what is wrong now, for the status page.
+func (g *Gossip) Troubles() []Trouble {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make([]Trouble, 0, len(g.trouble))
+	for _, t := range g.trouble {
+		out = append(out, t)
+	}
+	return out
+}
+
+// note remembers what is wrong with a member (and a log), or that nothing is.
+func (g *Gossip) note(peer, log string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k := peer + "\n" + log
+	if err == nil {
+		delete(g.trouble, k)
+		return
+	}
+	t, known := g.trouble[k]
+	if !known {
+		if len(g.trouble) >= maxMembers*4 {
+			return
+		}
+		t = Trouble{Peer: peer, Log: log, Since: g.o.Now()}
+	}
+	if t.Error = fmt.Sprintf("%.300s", err); !known {
+		g.o.Log.Warn("gossip", "peer", peer, "log", log, "err", t.Error)
+	}
+	g.trouble[k] = t
+}
