@@ -56,6 +56,7 @@ func Evaluate(p *Policy, in Input) *Verdict {
 			}
 		}
 	}
+	v.history(Fork(p, in))
 	v.Ignored = e.ignoredLines()
 	return v
 }

@@ -19,6 +19,7 @@ import (
 	"vitrine.example/digest"
 	"vitrine.example/internal/strictjson"
 	"vitrine.example/proof"
+	"vitrine.example/tlog"
 )
 
 // Schema names the JSON form of a [Verdict] (docs/spec/verdict.schema.json).
@@ -34,6 +35,8 @@ type Input struct {
 	Size   int64         // bytes of the file
 	Digest digest.Digest // of the file
 	Bundle *proof.Bundle
+	Others []*proof.Bundle // compared with Bundle, not decided on: do they show one history?
+	Forks  []*tlog.Fork    // evidence about logs; what does not verify counts for nothing
 	Now    time.Time
 }
 
@@ -73,6 +76,7 @@ const (
 	IDChannel   = "channel"   // is the one asked for
 	IDVersion   = "version"   // is one of those allowed
 	IDFile      = "file"      // is an artifact of the release, by SHA-256 and size
+	IDHistory   = "history"   // only where a log of the policy has signed two histories
 	IDUsable    = "policy"    // only where the policy itself cannot be used
 )
 

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vitrine.example/internal/fixture"
 	"vitrine.example/key"
+	"vitrine.example/proof"
 	"vitrine.example/tlog"
 )
 
@@ -90,5 +93,40 @@ func TestVerifyForkNamesTheWitnessThatCosignedBoth(t *testing.T) {
 	}
 	if !r.Holds || r.Kind != "size" || len(r.Witnesses) != 2 || !r.Witnesses[0].Both || r.Witnesses[1].Both {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestVerifyWritesTheEvidenceOfTwoHistories gives verify two bundles of one file
+// that contradict each other, and has verify-fork judge what it writes.
+func TestVerifyWritesTheEvidenceOfTwoHistories(t *testing.T) {
+	dir := t.TempDir()
+	writeSmallWorld(t, dir)
+	in := func(name string) string { return filepath.Join(dir, name) }
+	w := fixture.New("network", key.P256)
+	other := proof.Bundle{Statements: []proof.Logged{w.Logged("pkg:generic/app", "6.6", "", fixture.File{Name: "app.tar.gz", Data: []byte("the bytes of app\n")})}}
+	raw, err := other.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in("other.vitrine"), raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	verify := []string{"verify", in("app.tar.gz"), "--policy", in("policy.toml"), "--at", fixture.Epoch.Format(time.RFC3339)}
+	for _, c := range []struct {
+		name string
+		args []string
+		want int
+		says string
+	}{
+		{"one bundle", verify, exitYes, ""},
+		{"two histories", append(slices.Clip(verify), "--bundle", in("app.tar.gz.vitrine"), "--bundle", in("other.vitrine"), "--evidence", in("found.fork")), exitNo, "has signed two histories"},
+		{"what it wrote", []string{"log", "verify-fork", in("found.fork"), "--vkey", w.Log.Verifier().String()}, exitYes, "holds"},
+		{"one bundle and evidence", append(slices.Clip(verify), "--fork", in("found.fork")), exitNo, "has signed two histories"},
+		{"no evidence", append(slices.Clip(verify), "--fork", in("policy.toml")), exitNone, "fork evidence line 1"},
+	} {
+		var out bytes.Buffer
+		if got := run(c.args, &out, &out); got != c.want || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%s: exit %d, want %d and %q:\n%s", c.name, got, c.want, c.says, &out)
+		}
 	}
 }

@@ -19,7 +19,9 @@ import (
 const barFrom = 256 << 20
 
 func newVerify(c *console) *cobra.Command {
-	var bundle, policy, at string
+	var policy, at string
+	var bundles []string
+	var more forkFiles
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "decide offline whether a file is what its vendor released",
@@ -37,14 +39,16 @@ decided.`,
 			if err != nil {
 				return usage(cmd, err)
 			}
-			if bundle == "" {
-				bundle = args[0] + ".vitrine"
+			if len(bundles) == 0 {
+				bundles = []string{args[0] + ".vitrine"}
 			}
-			return c.verify(args[0], bundle, policy, now)
+			return c.verify(args[0], bundles, policy, now, more)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&bundle, "bundle", "", "bundle `file`; default: FILE.vitrine")
+	f.StringArrayVar(&bundles, "bundle", nil, "bundle `file`; default: FILE.vitrine; again to compare with others")
+	f.StringArrayVar(&more.read, "fork", nil, "fork evidence `file` to take into account")
+	f.StringVar(&more.write, "evidence", "", "`file` to write fork evidence to, where some is found")
 	f.StringVar(&policy, "policy", "", "policy `file`; default: see above")
 	f.StringVar(&at, "at", "", "decide as of this `time` (RFC 3339); default: now")
 	c.jsonFlag(cmd)
@@ -63,7 +67,7 @@ func moment(at string) (time.Time, error) {
 	return t, nil
 }
 
-func (c *console) verify(file, bundle, policy string, now time.Time) error {
+func (c *console) verify(file string, bundles []string, policy string, now time.Time, more forkFiles) error {
 	// What is small and often wrong comes first: nobody waits for the hash of
 	// a large file to learn that there is no policy.
 	found := policy == ""
@@ -80,8 +84,8 @@ func (c *console) verify(file, bundle, policy string, now time.Time) error {
 	if _, err := os.Stat(file); err != nil {
 		return fmt.Errorf("reading file: %w", err) // not that its bundle is missing
 	}
-	b, err := readBundle(bundle)
-	if err != nil {
+	in := verdict.Input{File: file, Now: now}
+	if err := more.into(&in, bundles); err != nil {
 		return err
 	}
 	d, n, err := c.hashFile(file)
@@ -91,7 +95,11 @@ func (c *console) verify(file, bundle, policy string, now time.Time) error {
 	if found {
 		c.say("decided by %s", oneLine(policy))
 	}
-	v := verdict.Evaluate(p, verdict.Input{File: file, Size: n, Digest: d, Bundle: b, Now: now})
+	in.Size, in.Digest = n, d
+	v, err := c.judgeAll(p, in, more)
+	if err != nil {
+		return err
+	}
 	if err := c.showVerdict(v); err != nil {
 		return err
 	}
