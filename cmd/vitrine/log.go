@@ -11,8 +11,8 @@ import (
 
 func newLog(c *console) *cobra.Command {
 	return group("log", "look into a node's log", `  vitrine log check node`,
-		newLogCheck(c), newLogProof(c), newLogStatus(c), newLogRestore(c), newLogResume(c), newLogExport(c))
-		newLogCheck(c), newLogProof(c), newLogStatus(c), newLogVerifyFork(c))
+		newLogCheck(c), newLogProof(c), newLogStatus(c), newLogVerifyFork(c),
+		newLogRestore(c), newLogResume(c), newLogExport(c))
 }
 
 func newLogCheck(c *console) *cobra.Command {
