@@ -45,7 +45,10 @@ type DB struct {
 }
 
 // Tx is a transaction; it must not be used after its function returned.
-type Tx struct{ *sql.Tx }
+type Tx struct {
+	*sql.Tx
+	renamed *strings.Replacer // nil: no table
+}
 
 // engine is what differs between SQLite and PostgreSQL.
 type engine interface {
@@ -144,7 +147,7 @@ func (d *DB) run(ctx context.Context, db *sql.DB, o *sql.TxOptions, f func(conte
 		return d.explain("beginning a transaction", err)
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after Commit
-	if err := f(ctx, &Tx{tx}); err != nil {
+	if err := f(ctx, &Tx{Tx: tx}); err != nil {
 		return d.engine.classify(because(ctx, err))
 	}
 	if o.ReadOnly {

@@ -184,7 +184,7 @@ func (w *Witness) cosign(c tlog.Checkpoint) ([]tlog.Signature, error) {
 			return nil, fmt.Errorf("cosigning with %s: the signer has no clock", able[i].Verifier())
 		}
 	}
-	if len(sigs) == 0 {
+	if len(sigs) == 0 && !w.o.pending {
 		return nil, refuse(http.StatusUnprocessableEntity, "this witness has no key that covers extension lines")
 	}
 	return sigs, nil

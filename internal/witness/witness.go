@@ -84,6 +84,8 @@ type Options struct {
 	// OnFork, where not nil, is told of each new fork that is kept, after that.
 	OnFork func(origin string, e Evidence)
 
+	pending bool // see NewPending
+
 	Submission string // URL before /add-checkpoint, for the about page; may be empty
 	Monitoring string // URL before /<origin hash>/checkpoint; the default is Submission
 	About      string // plain text of the operator, for the about page
@@ -97,7 +99,7 @@ func (o *Options) complete() error {
 	if o.DB == nil {
 		return errors.New("starting a witness: no database given")
 	}
-	if err := checkSigners(o.Signers); err != nil {
+	if err := checkSigners(o.Signers); err != nil && !o.pending {
 		return fmt.Errorf("starting a witness: %w", err)
 	}
 	if o.Monitoring == "" {
@@ -189,9 +191,9 @@ func (w *Witness) now() int64 { return w.o.Now().UnixMicro() }
 
 // view and update run transactions.
 func (w *Witness) view(ctx context.Context, f func(context.Context, *store.Tx) error) error {
-	return w.o.DB.View(ctx, f)
+	return w.o.DB.View(ctx, w.inTables(f))
 }
 
 func (w *Witness) update(ctx context.Context, f func(context.Context, *store.Tx) error) error {
-	return w.o.DB.Update(ctx, f)
+	return w.o.DB.Update(ctx, w.inTables(f))
 }
