@@ -142,6 +142,9 @@ func runExample(t *testing.T, dir, bin, line string) {
 	cmd := exec.Command("sh", "-c", strings.TrimSpace(line))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
+	if strings.Contains(line, "vitrine mirror") {
+		cmd.Env = append(cmd.Env, mirrorExample(t, dir)...)
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if strings.Contains(line, "vitrine serve") {

@@ -30,6 +30,7 @@ import (
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/meter"
+	"vitrine.example/internal/mirror"
 	"vitrine.example/internal/projection"
 	"vitrine.example/internal/quorum"
 	"vitrine.example/internal/store"
@@ -66,6 +67,7 @@ type Node struct {
 	metrics    *meter.Registry
 	held       contentCount
 	circle     membership
+	mirror     *mirror.Mirror // nil: none
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -161,6 +163,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.openWitness(ctx); err != nil {
+		return err
+	}
+	if err = n.openMirror(ctx); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(n.dir, runDir), privateMode); err != nil {

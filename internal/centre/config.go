@@ -47,6 +47,7 @@ type Config struct {
 	WitnessKey         string   `toml:"witness-key"`
 	WitnessMLDSAKey    string   `toml:"witness-mldsa-key"`
 	WitnessPerSecond   int64    `toml:"witness-per-second"`
+	MirrorKey          string   `toml:"mirror-key"`
 	CheckpointInterval string   `toml:"checkpoint-interval"`
 	WitnessPolicy      string   `toml:"witness-policy"`
 	LogLevel           string   `toml:"log-level"`

@@ -16,6 +16,7 @@ import (
 	"vitrine.example/internal/circle"
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/ledger"
+	"vitrine.example/internal/mirror"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/web"
 	"vitrine.example/internal/witness"
@@ -30,6 +31,7 @@ import (
 //	GET  /proof/{index}  a tlog-proof
 //	POST /witness        WitnessCall in, WitnessAnswer out
 //	POST /rebuild        makes the database again; Rebuilt
+//	POST /mirror         MirrorAsk in, MirrorAnswer out
 //	GET  /metrics        for Prometheus
 //
 // Errors have a code that the other side turns into the error it stands for.
@@ -59,6 +61,8 @@ var codes = []struct {
 	{"clock", http.StatusServiceUnavailable, clock.ErrBackwards},
 	{"closing", http.StatusServiceUnavailable, ledger.ErrClosed},
 	{"busy", http.StatusServiceUnavailable, ledger.ErrBusy},
+	{"mirror", http.StatusBadRequest, ErrMirror},
+	{"unmirrored", http.StatusNotFound, mirror.ErrUnknown},
 	{"unpublished", http.StatusServiceUnavailable, ledger.ErrUnpublished},
 }
 
@@ -153,6 +157,8 @@ func (n *Node) controlHandler() http.Handler {
 	n.circleControl(mux)
 	mux.HandleFunc("POST /witness", n.serveWitnessCall)
 	mux.Handle("GET /metrics", n.metrics)
+	mux.HandleFunc("POST /mirror", n.serveAskMirror)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	return mux
 }
 

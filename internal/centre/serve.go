@@ -96,6 +96,8 @@ func (n *Node) site() (http.Handler, error) {
 		o.Witness = n.witness
 	}
 	return web.New(o)
+		Mounts: n.mirrorMount(map[string]http.Handler{}),
+	})
 }
 
 // listen opens every configured address, the pages first, or none.

@@ -62,6 +62,8 @@ type Options struct {
 	// take bodies, and set their own time limits.
 	Mounts  map[string]http.Handler
 	Witness Witness // nil: the node is none
+	// Mounts are handlers by the prefix of their paths, such as "/mirror/".
+	Mounts map[string]http.Handler
 }
 
 // site is what the handlers share.
@@ -87,6 +89,8 @@ func New(o Options) (http.Handler, error) {
 	s.routes(mux)
 	var h http.Handler = mux
 	h = mount(o.Mounts, readOnly(h))
+	h = readOnly(h)
+	h = mounted(o.Mounts, h)
 	h = limit(o, h)
 	h = secure(o.Info.URL, h)
 	return observe(o, h), nil
