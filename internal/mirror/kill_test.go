@@ -66,7 +66,7 @@ func TestKill(t *testing.T) {
 	db := storetest.Open(t, filepath.Join(dir, "db"))
 	m, _ := open(t, db, filepath.Join(dir, "mirrors"), mirror.Limits{})
 	add(t, m, l)
-	signed := int64(0)
+	signed, longest := int64(0), 120 // milliseconds
 	for range kills {
 		l.grow(1+rng.IntN(6000), "entry")
 		cmd := exec.Command(os.Args[0])
@@ -82,13 +82,16 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(time.Duration(rng.IntN(120))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		time.AfterFunc(time.Duration(rng.IntN(longest))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		p := pusher(l, "http://"+strings.TrimSpace(addr), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, t)
 		for p.Push(t.Context()) == nil {
 			l.grow(1+rng.IntN(600), "entry")
 		}
 		_ = cmd.Wait()
 		signed = max(signed, p.Progress()[0].Size)
+		if signed == 0 {
+			longest *= 2 // a slow machine
+		}
 		m, _ = open(t, db, filepath.Join(dir, "mirrors"), mirror.Limits{})
 		s, err := m.Get(t.Context(), l.signer.Name())
 		if err != nil || s.Problem != "" || s.Size < signed || s.Next < s.Size {
