@@ -254,7 +254,7 @@ func (n *Node) Info() Info { return describe(n.cfg, n.keys) }
 func describe(c *Config, k *keys) Info {
 	info := Info{
 		Name: c.Name, URL: c.URL, Origin: c.origin, Log: k.vkeys(),
-		Statement: []string{}, Witness: k.witnessVkeys(), Software: software(),
+		Statement: []string{}, Witness: k.witnessVkeys(), Mirror: k.mirrorVkeys(), Software: software(),
 	}
 	for _, p := range k.own() {
 		info.Statement = append(info.Statement, string(p.PEM()))

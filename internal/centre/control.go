@@ -158,7 +158,6 @@ func (n *Node) controlHandler() http.Handler {
 	mux.HandleFunc("POST /witness", n.serveWitnessCall)
 	mux.Handle("GET /metrics", n.metrics)
 	mux.HandleFunc("POST /mirror", n.serveAskMirror)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	return mux
 }
 

@@ -89,7 +89,7 @@ func (o *InitOptions) settings() (map[string]any, error) {
 	}
 	set["url"], set["name"] = base, o.Name
 	set["witness-key"], set["witness-mldsa-key"] = witnessKeyFile, witnessMLDSAFile
-	set["url"], set["name"], set["mirror-key"] = base, o.Name, mirrorKeyFile
+	set["mirror-key"] = mirrorKeyFile
 	if o.Name == "" {
 		set["name"] = origin
 	}

@@ -35,6 +35,7 @@ type keys struct {
 	log       *tlog.Signer
 	extra     []*tlog.Signer // more signers of checkpoints, of the same name
 	witness   []*tlog.Signer // of others' checkpoints; may be none
+	mirror    *tlog.Signer   // of copies of others' logs; nil: none
 }
 
 // clockFunc gives the time or refuses.
@@ -57,6 +58,9 @@ func loadKeys(dir string, c *Config, now clockFunc) (*keys, error) {
 			return nil, fmt.Errorf("ML-DSA log key: %w", err)
 		}
 		k.extra = append(k.extra, s)
+	}
+	if k.mirror, err = mirrorSigner(dir, c, now); err != nil {
+		return nil, fmt.Errorf("mirror key: %w", err)
 	}
 	if k.witness, err = witnessSigners(dir, c, now); err != nil {
 		return nil, err

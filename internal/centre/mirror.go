@@ -19,6 +19,7 @@ import (
 
 const (
 	mirrorsDir    = "mirrors"
+	mirrorPrefix  = "/mirror/"
 	mirrorTimeout = time.Hour // of a check or a push that somebody waits for
 	maxMirrorAsk  = 64 << 10  // bytes of a request on the control socket
 )
@@ -29,18 +30,35 @@ var ErrMirror = errors.New("asking the mirror")
 // mirrorName is the name of the mirror's key.
 func mirrorName(origin string) string { return origin + "/mirror" }
 
+// mirrorSigner reads the mirror's key; nil where the configuration has none.
+func mirrorSigner(dir string, c *Config, now clockFunc) (*tlog.Signer, error) {
+	if c.MirrorKey == "" {
+		return nil, nil
+	}
+	path := in(dir, c.MirrorKey)
+	s, err := key.ReadPrivateFile(path)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := tlog.NewSigner(mirrorName(c.origin), tlog.Ed25519Cosignature, s, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return signer, nil
+}
+
+// mirrorVkeys are the verifier keys of the mirror.
+func (k *keys) mirrorVkeys() []string {
+	if k.mirror == nil {
+		return []string{}
+	}
+	return []string{k.mirror.Verifier().String()}
+}
+
 // openMirror opens the mirror, where the configuration has a key for it.
 func (n *Node) openMirror(ctx context.Context) error {
-	if n.cfg.MirrorKey == "" {
+	if n.keys.mirror == nil {
 		return nil
-	}
-	s, err := key.ReadPrivateFile(in(n.dir, n.cfg.MirrorKey))
-	if err != nil {
-		return fmt.Errorf("mirror key: %w", err)
-	}
-	signer, err := tlog.NewSigner(mirrorName(n.cfg.origin), tlog.Ed25519Cosignature, s, n.clock.Now)
-	if err != nil {
-		return fmt.Errorf("mirror key %s: %w", n.cfg.MirrorKey, err)
 	}
 	pending, err := witness.NewPending(witness.Options{DB: n.db, Log: n.log})
 	if err != nil {
@@ -48,17 +66,9 @@ func (n *Node) openMirror(ctx context.Context) error {
 	}
 	n.mirror, err = mirror.New(ctx, mirror.Options{
 		Dir: filepath.Join(n.dir, mirrorsDir), DB: n.db, Pending: pending,
-		Signers: []*tlog.Signer{signer}, Log: n.log,
+		Signers: []*tlog.Signer{n.keys.mirror}, Log: n.log,
 	})
 	return err
-}
-
-// mirrorMount adds the mirror to what the public address serves.
-func (n *Node) mirrorMount(to map[string]http.Handler) map[string]http.Handler {
-	if n.mirror != nil {
-		to["/mirror/"] = n.mirror.Handler()
-	}
-	return to
 }
 
 // MirrorAsk is what the mirror of a node is asked. Do is add, list, show, check

@@ -96,8 +96,6 @@ func (n *Node) site() (http.Handler, error) {
 		o.Witness = n.witness
 	}
 	return web.New(o)
-		Mounts: n.mirrorMount(map[string]http.Handler{}),
-	})
 }
 
 // listen opens every configured address, the pages first, or none.

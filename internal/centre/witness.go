@@ -97,6 +97,9 @@ func (n *Node) mounts() map[string]http.Handler {
 	if n.witness != nil {
 		m[witnessPrefix] = n.witness.Handler()
 	}
+	if n.mirror != nil {
+		m[mirrorPrefix] = n.mirror.Handler()
+	}
 	return m
 }
 

@@ -41,17 +41,4 @@ func mountOf(mounts map[string]http.Handler, path string) string {
 		}
 	}
 	return best
-// mounted serves the paths under a mount by its handler, without the prefix but
-// with the slash, and everything else by next. What is mounted is more than
-// read, so it has limits of its own for what is sent to it.
-func mounted(mounts map[string]http.Handler, next http.Handler) http.Handler {
-	if len(mounts) == 0 {
-		return next
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", next)
-	for prefix, h := range mounts {
-		mux.Handle(prefix, http.StripPrefix(strings.TrimSuffix(prefix, "/"), h))
-	}
-	return mux
 }

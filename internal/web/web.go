@@ -35,6 +35,7 @@ type Info struct {
 	Log       []string `json:"log" nullable:"false" doc:"verifier keys (vkeys) of the checkpoint's signers, the log's own first"`
 	Statement []string `json:"statement" nullable:"false" doc:"statement keys, PEM"`
 	Witness   []string `json:"witness" nullable:"false" doc:"verifier keys (vkeys) of the witness under /witness/; empty: there is none"`
+	Mirror    []string `json:"mirror" nullable:"false" doc:"verifier keys (vkeys) of the mirror under /mirror/; empty: there is none"`
 	Software  string   `json:"software" doc:"name and version of the program"`
 }
 
@@ -62,8 +63,6 @@ type Options struct {
 	// take bodies, and set their own time limits.
 	Mounts  map[string]http.Handler
 	Witness Witness // nil: the node is none
-	// Mounts are handlers by the prefix of their paths, such as "/mirror/".
-	Mounts map[string]http.Handler
 }
 
 // site is what the handlers share.
@@ -89,8 +88,6 @@ func New(o Options) (http.Handler, error) {
 	s.routes(mux)
 	var h http.Handler = mux
 	h = mount(o.Mounts, readOnly(h))
-	h = readOnly(h)
-	h = mounted(o.Mounts, h)
 	h = limit(o, h)
 	h = secure(o.Info.URL, h)
 	return observe(o, h), nil
