@@ -364,7 +364,7 @@ func TestNodeDocument(t *testing.T) {
 	_, _, body := get(t, addr+"/node.json")
 	var info map[string]any
 	check(t, json.Unmarshal([]byte(body), &info))
-	if len(info) != 7 || info["name"] != "Example Ltd" || info["origin"] != "log.example.org" {
+	if len(info) != 8 || info["name"] != "Example Ltd" || info["origin"] != "log.example.org" {
 		t.Errorf("node.json: %s", body)
 	}
 	_, _, raw := get(t, addr+"/checkpoint")
