@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -32,18 +33,38 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exits,
-			"flip":      flip,
-			"cut":       cut,
-			"snapshot":  snapshot,
-			"unchanged": unchanged,
-			"world":     world,
-			"node":      node,
-			"edit":      edit,
-			"await":     await,
-			"substdout": substdout,
+			"exits":      exits,
+			"flip":       flip,
+			"cut":        cut,
+			"snapshot":   snapshot,
+			"unchanged":  unchanged,
+			"world":      world,
+			"node":       node,
+			"edit":       edit,
+			"await":      await,
+			"eventually": eventually,
+			"substdout":  substdout,
 		},
 	})
+}
+
+// eventuallyWithin is how long something that nodes do by themselves may take.
+const eventuallyWithin = 30 * time.Second
+
+// eventually COMMAND… runs a command until it succeeds.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually COMMAND…")
+	}
+	for end := time.Now().Add(eventuallyWithin); ; time.Sleep(100 * time.Millisecond) {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%v did not come true: %v", args, err)
+		}
+	}
 }
 
 // exits N COMMAND… runs a command and checks its exit status.

@@ -32,7 +32,6 @@ import (
 	"vitrine.example/internal/meter"
 	"vitrine.example/internal/mirror"
 	"vitrine.example/internal/projection"
-	"vitrine.example/internal/quorum"
 	"vitrine.example/internal/store"
 	"vitrine.example/internal/web"
 	"vitrine.example/internal/witness"
@@ -59,7 +58,7 @@ type Node struct {
 	clock      *clock.Guard
 	db         *store.DB
 	content    *content.Store
-	quorum     *quorum.Quorum // nil where nobody cosigns the own log
+	quorum     ownQuorum
 	ledger     *ledger.Ledger
 	projection *projection.Projection
 	witness    *witness.Witness // nil: the node is none
@@ -67,7 +66,9 @@ type Node struct {
 	metrics    *meter.Registry
 	held       contentCount
 	circle     membership
-	mirror     *mirror.Mirror // nil: none
+	neighbours neighbours
+	mirror     *mirror.Mirror   // nil: none
+	pending    *witness.Pending // checkpoints of the mirror
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -129,6 +130,7 @@ func openAny(ctx context.Context, dir string, log *slog.Logger) (n *Node, err er
 		return nil, fmt.Errorf("opening the node: %w", err)
 	}
 	n = &Node{dir: dir, cfg: cfg, log: log, peers: newPeerClient(cfg.hosts), mended: make(chan struct{})}
+	n.neighbours = neighbours{changed: make(chan struct{}, 1), follows: map[string]string{}}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := n.openParts(ctx); err != nil {
@@ -148,6 +150,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	if n.db, err = store.Open(ctx, n.cfg.Database.in(n.dir)); err != nil {
+		return err
+	}
+	if err = n.loadCircle(ctx); err != nil {
 		return err
 	}
 	if err = n.openQuorum(); err != nil {
@@ -176,9 +181,6 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	n.lost.Store(bereft)
-	if err := n.loadCircle(ctx); err != nil {
-		return err
-	}
 	if n.metrics, err = n.newMetrics(); err != nil {
 		return err
 	}
@@ -209,6 +211,7 @@ func (n *Node) start() {
 	n.work.Go(func() { n.mend(ctx) })
 	n.work.Go(func() { n.resume(ctx) })
 	n.work.Go(func() { n.followCircle(ctx) })
+	n.work.Go(func() { n.meetCircle(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)
 	}
@@ -239,9 +242,7 @@ func (n *Node) release(ctx context.Context) error {
 	if n.witness != nil {
 		errs = append(errs, n.witness.Close())
 	}
-	if n.quorum != nil {
-		n.quorum.Close()
-	}
+	n.quorum.close()
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}

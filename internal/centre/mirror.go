@@ -56,16 +56,15 @@ func (k *keys) mirrorVkeys() []string {
 }
 
 // openMirror opens the mirror, where the configuration has a key for it.
-func (n *Node) openMirror(ctx context.Context) error {
+func (n *Node) openMirror(ctx context.Context) (err error) {
 	if n.keys.mirror == nil {
 		return nil
 	}
-	pending, err := witness.NewPending(witness.Options{DB: n.db, Log: n.log})
-	if err != nil {
+	if n.pending, err = witness.NewPending(witness.Options{DB: n.db, Log: n.log}); err != nil {
 		return err
 	}
 	n.mirror, err = mirror.New(ctx, mirror.Options{
-		Dir: filepath.Join(n.dir, mirrorsDir), DB: n.db, Pending: pending,
+		Dir: filepath.Join(n.dir, mirrorsDir), DB: n.db, Pending: n.pending,
 		Signers: []*tlog.Signer{n.keys.mirror}, Log: n.log,
 	})
 	return err

@@ -2,21 +2,159 @@ package centre
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
+	"vitrine.example/internal/circle"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/meter"
 	"vitrine.example/internal/quorum"
 	"vitrine.example/tlog"
 )
 
-// openQuorum makes what has the own checkpoints cosigned, as the policy of the
-// configuration says; nil where there is none.
-func (n *Node) openQuorum() (err error) {
-	n.quorum, err = loadQuorum(n.dir, n.cfg, n.keys.log.Verifier())
+// ownQuorum is who has to cosign the own log.
+type ownQuorum struct {
+	mu  sync.Mutex
+	now *quorum.Quorum // nil: nobody
+	who string         // the policy, to know a change
+
+	forgotten bool // see errForgotten; of whoever opens the node, then of meetCircle
+}
+
+func (o *ownQuorum) get() *quorum.Quorum {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.now
+}
+
+// set puts another in its place, and ends what the one before keeps open.
+func (o *ownQuorum) set(q *quorum.Quorum, who string) {
+	o.mu.Lock()
+	was := o.now
+	o.now, o.who = q, who
+	o.mu.Unlock()
+	if was != nil {
+		was.Close()
+	}
+}
+
+func (o *ownQuorum) close() { o.set(nil, "") }
+
+// openQuorum makes what has the own checkpoints cosigned: as the policy of the
+// configuration says, or else as the circle does; nobody where there is neither.
+// It has to be there before the log is opened, which would publish without it.
+func (n *Node) openQuorum() error {
+	if n.cfg.WitnessPolicy != "" {
+		q, err := loadQuorum(n.dir, n.cfg, n.keys.log.Verifier())
+		n.quorum.set(q, n.cfg.WitnessPolicy)
+		return err
+	}
+	q, who, err := n.circleQuorum()
+	n.quorum.set(q, who)
+	if err == nil && q == nil {
+		n.quorum.forgotten, err = n.forgotten()
+	}
 	return err
+}
+
+// forgotten reports whether the log was cosigned and it is not known any more
+// by whom: the circle was lost with the database.
+func (n *Node) forgotten() (bool, error) {
+	if _, err := n.Circle(context.Background()); !errors.Is(err, circle.ErrNone) {
+		return false, err
+	}
+	was, err := ledger.Cosigned(filepath.Join(n.dir, logDir))
+	if was && err == nil {
+		n.log.Error("nothing is published", "err", errForgotten)
+	}
+	return was, err
+}
+
+// errForgotten is what callers get who wait for a publication then.
+var errForgotten = errors.New("the log was cosigned by a circle or a witness-policy that this node does not know any more: run `vitrine circle join`, or set witness-policy, or remove log/cosigned to publish without witnesses from now on")
+
+// nobody cosigns nothing: it keeps a log from being published without those who
+// cosigned it before.
+type nobody struct{}
+
+func (nobody) Cosign(context.Context, *tlog.SignedCheckpoint, func(int64) ([]tlog.Hash, error)) (*tlog.SignedCheckpoint, error) {
+	return nil, errForgotten
+}
+
+func (nobody) Awaiting() string { return "witnesses that this node does not know any more: `vitrine circle join` brings the circle back" }
+
+// circleQuorum is the quorum that the circle asks for now; nil where it asks for
+// none, or the node is no confirmed member.
+func (n *Node) circleQuorum() (*quorum.Quorum, string, error) {
+	h, err := n.Circle(context.Background())
+	if errors.Is(err, circle.ErrNone) {
+		return nil, "", nil
+	} else if err != nil {
+		return nil, "", err
+	}
+	if m, ok := h.Current.Member(n.cfg.origin); !ok || m.State != circle.Confirmed {
+		return nil, "", nil
+	}
+	p, err := h.Current.WitnessPolicy(n.cfg.origin, time.Now())
+	if err != nil {
+		return nil, "", err
+	}
+	if p.Quorum == tlog.QuorumNone {
+		return nil, "", nil
+	}
+	p.Logs = nil // the keys of the own log are the node's to know
+	who := string(p.Marshal())
+	if n.quorum.same(who) {
+		return n.quorum.get(), who, nil
+	}
+	q, err := quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Policy: p, Agent: software(), Dial: n.cfg.hosts.dial, Logger: n.log})
+	return q, who, err
+}
+
+func (o *ownQuorum) same(who string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.now != nil && o.who == who
+}
+
+// meetQuorum has the own log cosigned by those who have to now.
+func (n *Node) meetQuorum() error {
+	if n.cfg.WitnessPolicy != "" {
+		return nil // the configuration is asked first
+	}
+	q, who, err := n.circleQuorum()
+	if err != nil || q == n.quorum.get() && !n.quorum.forgotten {
+		return err
+	}
+	if n.quorum.forgotten {
+		if _, err := n.Circle(context.Background()); errors.Is(err, circle.ErrNone) {
+			return nil
+		}
+		n.quorum.forgotten = false
+	}
+	var c ledger.Cosigner
+	if q != nil {
+		c = q
+	}
+	if err := n.ledger.SetCosigner(c); err != nil {
+		return err
+	}
+	n.quorum.set(q, who)
+	n.log.Info("who cosigns the own log has changed", "awaiting", awaited(c))
+	return nil
+}
+
+// awaited says whose cosignatures a checkpoint needs.
+func awaited(c ledger.Cosigner) string {
+	if c == nil {
+		return "nobody"
+	}
+	return c.Awaiting()
 }
 
 func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, error) {
@@ -49,18 +187,21 @@ func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, err
 
 // cosigner returns the quorum as the ledger wants it: no interface around nil.
 func (n *Node) cosigner() ledger.Cosigner {
-	if n.quorum == nil {
-		return nil
+	if q := n.quorum.get(); q != nil {
+		return q
 	}
-	return n.quorum
+	if n.quorum.forgotten {
+		return nobody{}
+	}
+	return nil
 }
 
 // witnesses tells how the witnesses of the own log do.
 func (n *Node) witnesses() []quorum.Status {
-	if n.quorum == nil {
-		return nil
+	if q := n.quorum.get(); q != nil {
+		return q.Status()
 	}
-	return n.quorum.Status()
+	return nil
 }
 
 func checkOptionalPath(s string) error {

@@ -81,6 +81,16 @@ func (f files) writeCosigned(raw []byte) (err error) {
 	return f.syncDir()
 }
 
+// Cosigned reports whether the log in dir publishes only what a Cosigner has
+// returned: whoever opens it without one gives that up.
+func Cosigned(dir string) (bool, error) {
+	_, err := os.Stat(files{dir}.path(cosignedName))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // dropCosigned says that checkpoints are published as they are signed.
 func (f files) dropCosigned() error {
 	if err := os.Remove(f.path(cosignedName)); errors.Is(err, os.ErrNotExist) {
