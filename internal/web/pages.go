@@ -37,6 +37,7 @@ type startPage struct {
 	Keys       []statementKey
 	Checkpoint string
 	Behind     int64 // entries not yet shown
+	Circle     bool  // the node belongs to one
 }
 
 type statementKey struct {
@@ -63,6 +64,10 @@ func (s *site) start(r *http.Request) (string, any, error) {
 	}
 	if b, err := s.Ledger.Checkpoint(ctx); err == nil {
 		p.Checkpoint = string(b)
+	}
+	if s.Circle != nil {
+		_, err := s.Circle.Circle(ctx)
+		p.Circle = err == nil
 	}
 	p.Keys = keysOf(s.Info)
 	return "start", p, nil
