@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +48,12 @@ func parsePublished(raw []byte, v tlog.Verifier) (*published, error) {
 		return nil, err
 	}
 	return &published{raw: raw, signed: c, size: c.Size, root: c.Root}, nil
+}
+
+// cosigned reports whether there are signature lines of others than the log,
+// whoever they are.
+func (p *published) cosigned() bool {
+	return slices.ContainsFunc(p.signed.Signatures, func(s tlog.Signature) bool { return s.Name != p.signed.Origin })
 }
 
 // readPublished reads the checkpoint from the disk; nil where there is none.

@@ -118,6 +118,34 @@ func TestRestoreSizes(t *testing.T) {
 	}
 }
 
+// TestRestoreStaysCosigned: a log that somebody else has signed too does not
+// come back as one that needs nobody.
+func TestRestoreStaysCosigned(t *testing.T) {
+	t.Parallel()
+	for _, cosigned := range []bool{false, true} {
+		db := storetest.Open(t, storetest.SQLite(t))
+		dir, mirror := filepath.Join(t.TempDir(), "log"), t.TempDir()
+		logOf(t, db, mirror, 3)
+		if cosigned {
+			path := filepath.Join(mirror, "checkpoint")
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw = append(raw, tlog.Signature{Name: "mirror.example/m", KeyID: 7, Bytes: make([]byte, 72)}.Marshal()...)
+			if err := os.WriteFile(path, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := restore(t, dir, db, copied{dir: mirror}); err != nil {
+			t.Fatal(err)
+		}
+		if was, err := ledger.Cosigned(dir); was != cosigned || err != nil {
+			t.Errorf("cosigned %v: %v, %v", cosigned, was, err)
+		}
+	}
+}
+
 // TestRestoreGoesOn: what an interrupted run has fetched is not fetched again,
 // unless it was only written in part.
 func TestRestoreGoesOn(t *testing.T) {

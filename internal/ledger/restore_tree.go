@@ -269,11 +269,17 @@ func finishLog(f files, p *published) error {
 	if err := os.MkdirAll(f.path(".state"), 0o755); err != nil {
 		return err
 	}
-	for name, b := range map[string][]byte{
+	all := map[string][]byte{
 		".state/version": []byte(tesseraVersion),
 		treeStateName:    ts,
 		checkpointName:   p.raw,
-	} {
+	}
+	if p.cosigned() {
+		// Others watched this log: it must not go on unwatched only because whoever
+		// restored it has lost the list of them too (see Cosigned).
+		all[cosignedName] = p.raw
+	}
+	for name, b := range all {
 		if err := os.WriteFile(f.path(name), b, 0o644); err != nil {
 			return err
 		}
