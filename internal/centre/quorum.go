@@ -86,7 +86,9 @@ func (nobody) Cosign(context.Context, *tlog.SignedCheckpoint, func(int64) ([]tlo
 	return nil, errForgotten
 }
 
-func (nobody) Awaiting() string { return "witnesses that this node does not know any more: `vitrine circle join` brings the circle back" }
+func (nobody) Awaiting() string {
+	return "witnesses that this node does not know any more: `vitrine circle join` brings the circle back"
+}
 
 // circleQuorum is the quorum that the circle asks for now; nil where it asks for
 // none, or the node is no confirmed member.

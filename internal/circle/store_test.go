@@ -34,15 +34,14 @@ func TestStoreKeepsWhatCounts(t *testing.T) {
 				t.Fatalf("%d: %v, changed %t", i, err, changed)
 			}
 		}
-		h, changed, err := s.Merge(ctx, root, append(items, v1))
-		if err != nil {
+		if _, _, err := s.Merge(ctx, root, append(items, v1)); err != nil {
 			t.Fatal(err)
 		}
-		_ = changed
-		if h, changed, err = s.Merge(ctx, root, append(items, v1)); err != nil || changed {
+		if _, changed, err := s.Merge(ctx, root, append(items, v1)); err != nil || changed {
 			t.Fatalf("the same again: changed %t, %v", changed, err)
 		}
-		if h, err = s.Load(ctx); err != nil || digestOf(h) != whole {
+		h, err := s.Load(ctx)
+		if err != nil || digestOf(h) != whole {
 			t.Fatalf("%v\n%s\n%s", err, digestOf(h), whole)
 		}
 		raw, err := h.File()
