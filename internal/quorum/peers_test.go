@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"vitrine.example/internal/quorum"
 	"vitrine.example/internal/store/storetest"
 	"vitrine.example/test/peer"
 	"vitrine.example/tlog"
@@ -42,6 +43,38 @@ func TestLitewitness(t *testing.T) {
 	check(t, err)
 	for _, s := range again.Status() {
 		if s.Size != 6 || s.Error != "" {
+			t.Errorf("status %+v", s)
+		}
+	}
+}
+
+// Two other implementations cosign our log, and both have to.
+func TestLitewitnessAndSunlight(t *testing.T) {
+	s, err := peer.StartSunlight(t.Context(), t.TempDir(), []string{logKey(t).Verifier().String()})
+	check(t, err)
+	t.Cleanup(func() { check(t, s.Stop()) })
+	witnesses := []*served{litewitness(t)}
+	for _, k := range s.WitnessKeys {
+		v, err := tlog.ParseVerifier(k)
+		check(t, err)
+		if v.Type() == tlog.MLDSA44Cosignature {
+			witnesses = append(witnesses, &served{name: "sunlight", key: v, url: s.Submission})
+		}
+	}
+	p := policy(t, 2, witnesses...)
+	q, err := quorum.New(quorum.Options{Log: logKey(t).Verifier(), Policy: p, Logger: quiet, Roots: s.Roots, Dial: s.Dial})
+	check(t, err)
+	t.Cleanup(q.Close)
+	l := openLog(t, filepath.Join(t.TempDir(), "log"), storetest.SQLite(t), q)
+	for i := range 5 {
+		e, err := l.Add(t.Context(), fmt.Appendf(nil, "leaf %d", i))
+		check(t, err)
+		if c := cosigned(t, l, p); c.Size <= e.Index {
+			t.Errorf("entry %d is acknowledged, and %d are cosigned", e.Index, c.Size)
+		}
+	}
+	for _, s := range q.Status() {
+		if s.Size != 5 || s.Error != "" {
 			t.Errorf("status %+v", s)
 		}
 	}

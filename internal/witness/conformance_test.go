@@ -2,10 +2,8 @@ package witness_test
 
 import (
 	"flag"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -103,29 +101,4 @@ func suite(t *testing.T, w *witness.Witness) conformance.Report {
 		t.Fatal(err)
 	}
 	return r
-}
-
-// The results stand in the documents as they are.
-func compareResults(t *testing.T, ours, theirs conformance.Report) {
-	t.Helper()
-	var b strings.Builder
-	b.WriteString("# Results of the conformance suite for witnesses\n\n" +
-		"What `internal/witness/conformance` finds (see [witness.md](witness.md)). Written by\n" +
-		"`go test ./internal/witness -run Litewitness -update`, and compared in each run of that test.\n\n")
-	fmt.Fprintf(&b, "| | passed | failed | not supported |\n|---|---|---|---|\n")
-	fmt.Fprintf(&b, "| vitrine | %d | %d | %d |\n", ours.Count(conformance.Pass), ours.Count(conformance.Fail), ours.Count(conformance.Skip))
-	fmt.Fprintf(&b, "| litewitness %s | %d | %d | %d |\n\n", litewitnessVersion, theirs.Count(conformance.Pass), theirs.Count(conformance.Fail), theirs.Count(conformance.Skip))
-	b.WriteString("| check | section | level | promise | vitrine | litewitness |\n|---|---|---|---|---|---|\n")
-	for i, r := range ours.Results {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.ID, r.Section, r.Level, r.Text, r.Outcome, theirs.Results[i].Outcome)
-	}
-	const path = "../../docs/spec/witness-results.md"
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != b.String() {
-		t.Errorf("%s is not what the suite finds (%v): look, and run with -update", path, err)
-	}
 }

@@ -11,14 +11,12 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
-	"vitrine.example/internal/store/storetest"
 	"vitrine.example/internal/witness"
 	"vitrine.example/internal/witness/conformance"
 	"vitrine.example/test/peer"
@@ -26,13 +24,6 @@ import (
 )
 
 const litewitnessVersion = "v0.9.0"
-
-// litewitnessFails are the checks that this version does not pass, other than
-// those of what it does not offer (docs/spec/witness.md says more).
-var litewitnessFails = []string{
-	"zero-wrong-root", "old-zero-proof", "ml-dsa", "malformed-old-zeros", "malformed-old-plus",
-	"malformed-status", "body-8M", "monitor",
-}
 
 // litewitness starts one that knows these logs, and returns its URL and key. It
 // ends with the test.
@@ -76,28 +67,6 @@ func litewitness(t testing.TB, logs []witness.Log) (string, tlog.Verifier) {
 	}
 	t.Cleanup(run())
 	return "http://" + addr, v
-}
-
-// The suite runs against another implementation. What that one fails is fixed
-// here: a check that starts to fail, or to pass, is looked into.
-func TestLitewitness(t *testing.T) {
-	seed := conformance.NewSeed()
-	url, v := litewitness(t, suiteLogs(t, seed))
-	r, err := conformance.Run(t.Context(), conformance.Target{URL: url, Keys: []tlog.Verifier{v}, Seed: seed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var failed []string
-	for _, f := range r.Failed() {
-		failed = append(failed, f.ID)
-		t.Logf("%s (%s): %s: %s", f.ID, f.Level, f.Text, f.Detail)
-	}
-	t.Logf("%d passed, %d failed, %d not supported", r.Count(conformance.Pass), len(failed), r.Count(conformance.Skip))
-	if !slices.Equal(failed, litewitnessFails) {
-		t.Errorf("it fails %q, expected %q", failed, litewitnessFails)
-	}
-	ours := newWitness(t, options(t, storetest.Open(t, storetest.SQLite(t))))
-	compareResults(t, suite(t, ours), r)
 }
 
 // suiteLogs are the logs that the suite plays.
