@@ -3,20 +3,15 @@ package peer
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"database/sql"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -89,10 +84,7 @@ func StartSunlight(ctx context.Context, dir string, vkeys []string) (*Sunlight, 
 
 // Dial reaches Sunlight by its name, and others as they are.
 func (s *Sunlight) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if name, _, _ := net.SplitHostPort(addr); name == sunlightHost {
-		addr = s.addr
-	}
-	return new(net.Dialer).DialContext(ctx, network, addr)
+	return dial(ctx, network, addr, sunlightHost, s.addr)
 }
 
 // CPU is the processor time that it has used; call it after Stop.
@@ -120,15 +112,11 @@ func (s *Sunlight) Stop() error {
 }
 
 func (s *Sunlight) configure(ctx context.Context, vkeys []string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	var err error
+	if s.addr, err = freePort(); err != nil {
 		return err
 	}
-	s.addr = l.Addr().String()
-	if err := l.Close(); err != nil {
-		return err
-	}
-	if err := s.makeCertificate(); err != nil {
+	if s.Roots, err = certify(s.dir, "sunlight", sunlightHost); err != nil {
 		return err
 	}
 	var list strings.Builder
@@ -179,31 +167,6 @@ logs:
     notafterlimit: %[7]q
 `, s.addr, sunlightHost, s.Submission, sunlightList, now.Format(time.DateOnly),
 		now.AddDate(0, -6, 0).Format(time.RFC3339), now.AddDate(0, 6, 0).Format(time.RFC3339))
-}
-
-func (s *Sunlight) makeCertificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: sunlightHost}, DNSNames: []string{sunlightHost},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	s.Roots = x509.NewCertPool()
-	s.Roots.AppendCertsFromPEM(public)
-	return errors.Join(os.WriteFile(filepath.Join(s.dir, "sunlight.pem"), public, 0o600),
-		os.WriteFile(filepath.Join(s.dir, "sunlight-key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }
 
 // ready waits until it has read its lists, and asks for its keys.
