@@ -45,6 +45,7 @@ var floors = map[string]int{
 	"tlog":                         1,
 	"key":                          0,
 	"internal/agent":               0,
+	"internal/bastion":             0,
 	"internal/clock":               0,
 	"internal/content":             0,
 	"internal/sbom":                0,

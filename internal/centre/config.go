@@ -39,6 +39,7 @@ type Config struct {
 	RequestBurst       int64    `toml:"request-burst"`
 	MetricsListen      string   `toml:"metrics-listen"`
 	AddListen          string   `toml:"add-listen"`
+	Bastion            []string `toml:"bastion"`
 	Hosts              []string `toml:"hosts"`
 	Database           Database `toml:"database"`
 	StatementKey       string   `toml:"statement-key"`
@@ -237,6 +238,7 @@ func (c *Config) check() (key string, err error) {
 		{"listen", checkListen(c.Listen, false, false)},
 		{"metrics-listen", checkListen(c.MetricsListen, true, false)},
 		{"add-listen", checkListen(c.AddListen, true, true)},
+		{"bastion", checkBastions(c.Bastion)},
 		{"requests-per-second", checkRange(c.RequestsPerSecond, 0, 1_000_000)},
 		{"request-burst", checkRange(c.RequestBurst, 1, 1_000_000)},
 		{"database", checkDatabase(c.Database)},

@@ -25,6 +25,7 @@ var configKeys = []configKey{
 	{"request-burst", int64(200), nil, "How many requests one client may make at once."},
 	{"metrics-listen", "", nil, "Address of a listener of its own for /metrics, /healthz and /readyz, such as 127.0.0.1:9464; empty for none. It asks nobody who they are. The metrics are always at DIR/run/control.sock too."},
 	{"add-listen", "", nil, "Loopback address of POST /add, which writes raw entries into the log unchecked; empty for none. Only for load tests."},
+	{"bastion", []string{}, nil, "Bastions (C2SP https-bastion) through which others reach a node that they cannot connect to: host:port of each. The node connects out with the key keys/bastion.pem, which is made when it is needed, and logs its URL there, https://bastion/<key hash>/; the witness is at witness/ below that."},
 	{"hosts", []string{}, nil, "Where other nodes are reached in place of what DNS says: name=address or name=address:port, for closed networks and for trying things out."},
 	{"database", "vitrine.db", nil, "SQLite file, relative to the directory, or a postgres:// URL. Leave the password out of the URL: PGPASSFILE and ~/.pgpass are read."},
 	{"statement-key", "keys/statement.pem", nil, "Key that signs statements: a file, relative to the directory, or ssh-agent:SHA256:… for a key in the agent at SSH_AUTH_SOCK."},

@@ -127,7 +127,14 @@ func (n *Node) listen(ctx context.Context, site http.Handler) (out []*listener, 
 		}
 		out = append(out, &listener{a.name, web.LimitListener(l), web.NewServer(a.h, n.log)})
 	}
-	return out, nil
+	through, err := n.throughBastions(site)
+	if err != nil {
+		for _, o := range out {
+			err = errors.Join(err, o.Close())
+		}
+		return nil, err
+	}
+	return append(out, through...), nil
 }
 
 // onlyLoopback closes a listener that others than this machine can reach:
