@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -59,11 +60,17 @@ func (m *Mirror) serveAddEntries(w http.ResponseWriter, r *http.Request) {
 	_ = ctl.EnableFullDuplex()
 	lines, err := m.addEntries(w, r)
 	if err == nil {
+		_ = ctl.SetReadDeadline(time.Now().Add(time.Second))
+		if !ended(r.Body) && r.ProtoMajor == 1 {
+			h.Set("Connection", "close")
+		}
 		_ = ctl.SetWriteDeadline(time.Now().Add(m.o.Limits.Package))
 		reply(w, lines, plain, noStore)
 		return
 	}
-	h.Set("Connection", "close")                         // what is left of the body is not looked at
+	if r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // what is left of the body is not looked at
+	}
 	_ = ctl.SetReadDeadline(time.Now().Add(time.Second)) // nor waited for
 	_ = ctl.SetWriteDeadline(time.Now().Add(m.o.Limits.Package))
 	a := statusOf(err)
@@ -87,6 +94,17 @@ func (m *Mirror) serveAddEntries(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, a.text, a.status)
 	}
 }
+
+// ended reads what may follow the last package, such as the last chunk. With full
+// duplex net/http would read it after the handler, and then panic where the next
+// request of the connection comes.
+func ended(body io.Reader) bool {
+	n, err := io.CopyN(io.Discard, body, maxTail)
+	return n < maxTail && errors.Is(err, io.EOF)
+}
+
+// maxTail is how much is read behind the last package, in bytes.
+const maxTail = 4 << 10
 
 func reply(w http.ResponseWriter, b []byte, typ, cache string) {
 	h := w.Header()
