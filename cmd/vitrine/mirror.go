@@ -11,7 +11,7 @@ import (
 func newMirror(c *console) *cobra.Command {
 	return group("mirror", "keep copies of other logs, and push the own to others' mirrors",
 		`  vitrine mirror list node`,
-		newMirrorAdd(c), newMirrorList(c), newMirrorShow(c), newMirrorCheck(c), newMirrorPush(c))
+		newMirrorAdd(c), newMirrorList(c), newMirrorShow(c), newMirrorCheck(c), newMirrorPush(c), newMirrorTest(c))
 }
 
 func newMirrorAdd(c *console) *cobra.Command {

@@ -24,8 +24,12 @@ type answer struct {
 
 // do sends a request. Where the witness asks to come again later, it does.
 func (e *env) do(method, url string, body []byte) (*answer, error) {
+	return e.send(method, url, nil, body)
+}
+
+func (e *env) send(method, url string, header http.Header, body []byte) (*answer, error) {
 	for try := 0; ; try++ {
-		a, err := e.once(method, url, body)
+		a, err := e.once(method, url, header, bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
@@ -41,10 +45,13 @@ func (e *env) do(method, url string, body []byte) (*answer, error) {
 	}
 }
 
-func (e *env) once(method, url string, body []byte) (*answer, error) {
-	req, err := http.NewRequestWithContext(e.ctx, method, url, bytes.NewReader(body))
+func (e *env) once(method, url string, header http.Header, body io.Reader) (*answer, error) {
+	req, err := http.NewRequestWithContext(e.ctx, method, url, body)
 	if err != nil {
 		return nil, err
+	}
+	if header != nil {
+		req.Header = header
 	}
 	res, err := e.t.Client.Do(req)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package conformance checks a witness, ours or any other, against C2SP
-// tlog-witness over HTTP.
+// Package conformance checks a witness or a mirror, ours or any other, against
+// C2SP tlog-witness and tlog-mirror over HTTP.
 //
 // [Logs] gives the logs that the witness is to be configured with, made from a
 // seed; [Run] plays them and reports on each MUST and SHOULD of the text by
-// name. Logs that were played once are spent: take another seed for another
+// name. [MirrorLogs] and [RunMirror] are the same for a mirror. Logs that were played once are spent: take another seed for another
 // run. The suite holds the private keys of its logs, which are good for nothing
 // else.
 //
@@ -25,7 +25,7 @@ import (
 	"vitrine.example/tlog"
 )
 
-// Target is a witness.
+// Target is a witness, or a mirror.
 type Target struct {
 	URL        string          // the submission prefix
 	Monitoring string          // the monitoring prefix; the default is URL
@@ -79,9 +79,11 @@ func origin(seed, name string) string {
 }
 
 // Logs returns the logs to configure a witness with.
-func Logs(seed string) ([]Log, error) {
+func Logs(seed string) ([]Log, error) { return logsOf(seed, logNames) }
+
+func logsOf(seed string, names []string) ([]Log, error) {
 	var out []Log
-	for _, name := range logNames {
+	for _, name := range names {
 		l, err := newPlayer(seed, name)
 		if err != nil {
 			return nil, fmt.Errorf("conformance: %w", err)
@@ -162,12 +164,14 @@ func checks() []check {
 
 // Run plays the logs of the seed against a witness. It returns an error only
 // where it could not begin.
-func Run(ctx context.Context, t Target) (Report, error) {
+func Run(ctx context.Context, t Target) (Report, error) { return play(ctx, t, logNames, checks()) }
+
+func play(ctx context.Context, t Target, names []string, checks []check) (Report, error) {
 	if err := t.complete(); err != nil {
 		return Report{}, err
 	}
 	e := &env{ctx: ctx, t: t, logs: map[string]*player{}}
-	for _, name := range logNames {
+	for _, name := range names {
 		l, err := newPlayer(t.Seed, name)
 		if err != nil {
 			return Report{}, fmt.Errorf("conformance: %w", err)
@@ -175,7 +179,7 @@ func Run(ctx context.Context, t Target) (Report, error) {
 		e.logs[name] = l
 	}
 	r := Report{URL: t.URL}
-	for _, c := range checks() {
+	for _, c := range checks {
 		res := Result{ID: c.id, Section: c.section, Level: c.level, Text: c.text, Outcome: Pass}
 		switch err := c.run(e); {
 		case ctx.Err() != nil:

@@ -37,7 +37,7 @@ type history struct {
 // reach makes t reach a size.
 func (h *history) reach(size int64) error {
 	for ; h.size < size; h.size++ {
-		stored, err := xtlog.StoredHashes(h.size, fmt.Appendf(nil, "entry %d, mark %d", h.size, h.marks[h.size]), h.t)
+		stored, err := xtlog.StoredHashes(h.size, h.entry(h.size), h.t)
 		if err != nil {
 			return err
 		}
@@ -45,6 +45,8 @@ func (h *history) reach(size int64) error {
 	}
 	return nil
 }
+
+func (h *history) entry(i int64) []byte { return fmt.Appendf(nil, "entry %d, mark %d", i, h.marks[i]) }
 
 func (h *history) root(size int64) (tlog.Hash, error) {
 	if size == 0 {
