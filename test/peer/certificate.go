@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// certify writes name.pem and name-key.pem into a directory: a certificate for a
+// Certify writes name.pem and name-key.pem into a directory: a certificate for a
 // host that is its own authority.
-func certify(dir, name, host string) (*x509.CertPool, error) {
+func Certify(dir, name, host string) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

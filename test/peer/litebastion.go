@@ -38,7 +38,7 @@ func StartLitebastion(ctx context.Context, dir string, hashes ...string) (*Liteb
 		return nil, err
 	}
 	b := &Litebastion{dir: dir, program: program, CA: filepath.Join(dir, "bastion.pem")}
-	if b.Roots, err = certify(dir, "bastion", LitebastionHost); err != nil {
+	if b.Roots, err = Certify(dir, "bastion", LitebastionHost); err != nil {
 		return nil, err
 	}
 	if b.Addr, err = freePort(); err != nil {

@@ -116,7 +116,7 @@ func (s *Sunlight) configure(ctx context.Context, vkeys []string) error {
 	if s.addr, err = freePort(); err != nil {
 		return err
 	}
-	if s.Roots, err = certify(s.dir, "sunlight", sunlightHost); err != nil {
+	if s.Roots, err = Certify(s.dir, "sunlight", sunlightHost); err != nil {
 		return err
 	}
 	var list strings.Builder
