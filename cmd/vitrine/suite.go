@@ -13,11 +13,11 @@ import (
 
 // suite is a conformance suite of a role, and suiteTest a run of it.
 type suite struct {
-	role, verb string
-	logs       func(seed string) ([]conformance.Log, error)
-	run        func(context.Context, conformance.Target) (conformance.Report, error)
-	add        func(context.Context, *centre.Handle, conformance.Log) error
-	keys       func(centre.Info) []string
+	role string
+	logs func(seed string) ([]conformance.Log, error)
+	run  func(context.Context, conformance.Target) (conformance.Report, error)
+	add  func(context.Context, *centre.Handle, conformance.Log) error
+	keys func(centre.Info) []string
 }
 
 type suiteTest struct {
