@@ -51,6 +51,7 @@ func FuzzPayload(f *testing.F) {
 		{c.Subjects(), c},
 		{about, &statement.Consent{Circle: "Programme", Version: 1, Origin: "a.example", At: circleTime}},
 		{about, &statement.Leave{Circle: "Programme", Version: 1, Origin: "a.example", At: circleTime}},
+		{aForkAccepted().Subjects(digest.Of([]byte("x"))), aForkAccepted()},
 	} {
 		st, err := statement.New(x.subject, x.p)
 		if err != nil {

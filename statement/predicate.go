@@ -28,6 +28,8 @@ func blank(predicateType string) (Predicate, error) {
 		return new(Consent), nil
 	case LeaveType:
 		return new(Leave), nil
+	case ForkAcceptedType:
+		return new(ForkAccepted), nil
 	}
 	return nil, fmt.Errorf("predicateType: %.200q is not known: a newer version of vitrine may know it", predicateType)
 }
