@@ -42,6 +42,9 @@ func (g *Gossip) judge(ctx context.Context, peer string, c, ours *tlog.SignedChe
 		return true, err
 	}
 	root, path, err := g.o.Logs.Consistency(ctx, c.Origin, c.Size, ours.Size)
+	if errors.Is(err, ErrNoCopy) {
+		return true, nil // whoever has a copy will see it
+	}
 	if err != nil {
 		// No proof, no verdict: the log or our copy of it is unresponsive.
 		g.note(peer, c.Origin, fmt.Errorf("unresponsive: no consistency proof from %d to %d: %w", c.Size, ours.Size, err))

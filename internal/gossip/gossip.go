@@ -19,10 +19,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"vitrine.example/internal/store"
 	"vitrine.example/tlog"
@@ -30,7 +29,7 @@ import (
 
 // Bounds of what is kept and of what one member can cost in a round.
 const (
-	MaxForks = 32   // evidence about one log
+	MaxForks = 32   // evidence about one log that no operator has accepted
 	MaxViews = 1024 // checkpoints in a member's view
 
 	maxAhead   = 8       // checkpoints remembered of a log and a member
@@ -51,6 +50,9 @@ const (
 var (
 	ErrUnknown = errors.New("not a log that this node knows")
 	ErrNone    = errors.New("no such evidence")
+	// ErrNoCopy is returned by [Logs.Consistency] where this node has checkpoints
+	// of a log and no copy: nobody is to blame that there is no proof.
+	ErrNoCopy = errors.New("there is no copy of the log here")
 )
 
 // Peer is another member of the circle.
@@ -72,8 +74,8 @@ type Logs interface {
 	// verified against all that it had seen before.
 	Newest(ctx context.Context) ([]*tlog.SignedCheckpoint, error)
 	// Consistency returns the root of the first from entries and a consistency
-	// proof to size to, of the copy that Newest speaks of. An error says that
-	// the proof cannot be had, and nothing about the log.
+	// proof to size to, of the copy that Newest speaks of, or [ErrNoCopy]. Any
+	// other error says that the proof cannot be had, and nothing about the log.
 	Consistency(ctx context.Context, origin string, from, to int64) (tlog.Hash, []tlog.Hash, error)
 }
 
@@ -86,16 +88,19 @@ type Options struct {
 	// the disk; OnAccept, that an operator has accepted it. They must not block.
 	OnFork   func(origin string, f *tlog.Fork)
 	OnAccept func(origin string, digest [sha256.Size]byte)
-	Client   *http.Client // default: one that follows no redirects
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Sender returns the network that a request comes from, and whether it is a
+	// member's; nil: all come from one, which is none.
+	Sender func(*http.Request) (from netip.Prefix, member bool)
+	Client *http.Client // default: one that follows no redirects
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Gossip is safe for use by several goroutines.
 type Gossip struct {
 	o     Options
 	queue chan *tlog.Fork
-	posts *rate.Limiter
+	posts *posts
 
 	mu      sync.Mutex
 	trouble map[string]Trouble // by what it is about
@@ -120,7 +125,7 @@ func New(o Options) (*Gossip, error) {
 	c := *o.Client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.Client = &c
-	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: rate.NewLimiter(4, 32), trouble: map[string]Trouble{}}, nil
+	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}}, nil
 }
 
 // Run asks and passes on until ctx is done. tick says when to ask; nil means
@@ -158,7 +163,7 @@ func (g *Gossip) passOn(ctx context.Context) {
 }
 
 // Keep verifies evidence, keeps it and has it passed on. Evidence that is known
-// already, or that is one more about a log with MaxForks, is no error and
+// already, or that is one more about a log with MaxForks open, is no error and
 // reported as not new.
 func (g *Gossip) Keep(ctx context.Context, f *tlog.Fork) (fresh bool, err error) {
 	if err := f.Check(); err != nil {

@@ -142,18 +142,22 @@ type node struct {
 	told    chan string
 }
 
-func newNode(t *testing.T, db *store.DB, h history, size int64) *node {
+func newNode(t *testing.T, db *store.DB, h history, size int64, set ...func(*gossip.Options)) *node {
 	t.Helper()
 	s := signer(t, origin)
 	n := &node{copied: &copied{history: h, key: s.Verifier()}, members: &members{}, told: make(chan string, 100)}
 	if size > 0 {
 		n.set(h.signed(t, s, size))
 	}
-	var err error
-	n.Gossip, err = gossip.New(gossip.Options{
+	o := gossip.Options{
 		DB: db, Members: n.members, Logs: n.copied, Now: func() time.Time { return epoch }, Log: slog.New(slog.DiscardHandler),
 		OnFork: func(o string, _ *tlog.Fork) { n.told <- o },
-	})
+	}
+	for _, f := range set {
+		f(&o)
+	}
+	var err error
+	n.Gossip, err = gossip.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +308,7 @@ func TestAPeerThatLiesIsNamed(t *testing.T) {
 		"forged evidence": func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/forks/":
-				fmt.Fprintf(w, `{"forks":[{"digest":"sha256:%x","origin":%q}]}`, evidence.Digest(), origin)
+				fmt.Fprintf(w, `{"forks":[{"digest":"%x","origin":%q,"kind":"size","found":"2030-05-01T12:00:00Z"}]}`, evidence.Digest(), origin)
 			case "/gossip/views":
 				fmt.Fprint(w, `{"views":[]}`)
 			default:

@@ -1,11 +1,9 @@
 package gossip
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"vitrine.example/digest"
 	"vitrine.example/tlog"
@@ -28,15 +26,8 @@ func (g *Gossip) serveIndex(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	x := index{Forks: []indexed{}}
-	for _, k := range all {
-		i := indexed{Digest: k.Digest, Origin: k.Origin, Kind: string(k.Kind), Found: k.Found.Format(time.RFC3339), Reason: k.Reason}
-		if !k.Accepted.IsZero() {
-			i.Accepted = k.Accepted.Format(time.RFC3339)
-		}
-		x.Forks = append(x.Forks, i)
-	}
-	g.answer(w, x)
+	b, err := formatIndex(all)
+	g.answer(w, b, err)
 }
 
 func (g *Gossip) serveEvidence(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +51,7 @@ func (g *Gossip) serveEvidence(w http.ResponseWriter, r *http.Request) {
 
 // takePost keeps evidence that someone sends: 201 where it is new.
 func (g *Gossip) takePost(w http.ResponseWriter, r *http.Request) {
-	if !g.posts.Allow() {
+	if !g.mayPost(r) {
 		w.Header().Set("Retry-After", "10")
 		http.Error(w, "too much evidence at once; the node also asks for it", http.StatusTooManyRequests)
 		return
@@ -94,15 +85,11 @@ func (g *Gossip) serveViews(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, err)
 		return
 	}
-	v := views{Views: []string{}}
-	for _, c := range all[:min(len(all), MaxViews)] {
-		v.Views = append(v.Views, string(c.Marshal()))
-	}
-	g.answer(w, v)
+	b, err := formatViews(all)
+	g.answer(w, b, err)
 }
 
-func (g *Gossip) answer(w http.ResponseWriter, v any) {
-	b, err := json.Marshal(v)
+func (g *Gossip) answer(w http.ResponseWriter, b []byte, err error) {
 	if err != nil {
 		g.fail(w, err)
 		return

@@ -3,7 +3,6 @@ package gossip
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,24 +12,6 @@ import (
 	"vitrine.example/digest"
 	"vitrine.example/tlog"
 )
-
-// index is the answer to GET /forks/, and views that to GET /gossip/views.
-type index struct {
-	Forks []indexed `json:"forks"`
-}
-
-type indexed struct {
-	Digest   digest.Digest `json:"digest"`
-	Origin   string        `json:"origin"`
-	Kind     string        `json:"kind"`
-	Found    string        `json:"found"`
-	Accepted string        `json:"accepted,omitempty"`
-	Reason   string        `json:"reason,omitempty"`
-}
-
-type views struct {
-	Views []string `json:"views"` // signed checkpoints
-}
 
 // Round asks every member once and compares. What is wrong with a member is
 // noted, and is no error of the round.
@@ -76,18 +57,15 @@ func (g *Gossip) ask(ctx context.Context, p Peer, newest map[string]*tlog.Signed
 }
 
 func (g *Gossip) askViews(ctx context.Context, p Peer, newest map[string]*tlog.SignedCheckpoint) error {
-	var v views
-	if err := g.get(ctx, p, "/gossip/views", &v); err != nil {
+	b, err := g.body(ctx, p, "/gossip/views", maxBody)
+	if err != nil {
 		return err
 	}
-	if len(v.Views) > MaxViews {
-		return fmt.Errorf("%d views, want at most %d", len(v.Views), MaxViews)
+	views, err := ParseViews(b)
+	if err != nil {
+		return fmt.Errorf("/gossip/views: %w", err)
 	}
-	for _, text := range v.Views {
-		c, err := tlog.ParseCheckpoint([]byte(text))
-		if err != nil {
-			return fmt.Errorf("a view: %w", err)
-		}
+	for _, c := range views {
 		if err := g.compare(ctx, p.Origin, c, newest); err != nil {
 			return err
 		}
@@ -98,41 +76,57 @@ func (g *Gossip) askViews(ctx context.Context, p Peer, newest map[string]*tlog.S
 // askForks takes evidence that we do not have, about logs that we know. It stops
 // at the first lie.
 func (g *Gossip) askForks(ctx context.Context, p Peer) error {
-	var x index
-	if err := g.get(ctx, p, "/forks/", &x); err != nil {
+	b, err := g.body(ctx, p, "/forks/", maxBody)
+	if err != nil {
 		return err
 	}
-	taken := 0
-	for _, i := range x.Forks {
-		want, err := g.wanted(ctx, i)
-		if err != nil {
-			return err
-		}
-		if !want {
-			continue
-		}
-		if taken++; taken > maxFetch {
-			return nil
-		}
-		if err := g.take(ctx, p, i.Digest); err != nil {
+	listed, err := ParseIndex(b)
+	if err != nil {
+		return fmt.Errorf("/forks/: %w", err)
+	}
+	wanted, err := g.wanted(ctx, listed)
+	if err != nil {
+		return err
+	}
+	for _, d := range wanted[:min(len(wanted), maxFetch)] {
+		if err := g.take(ctx, p, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *Gossip) wanted(ctx context.Context, i indexed) (bool, error) {
-	keys, err := g.o.Logs.Keys(ctx, i.Origin)
-	if err != nil || len(keys) == 0 {
-		return false, err
+// wanted returns what is listed, is not kept here, and has room.
+func (g *Gossip) wanted(ctx context.Context, listed []Listed) (out []digest.Digest, err error) {
+	kept, err := g.List(ctx, "")
+	if err != nil {
+		return nil, err
 	}
-	have, err := g.List(ctx, i.Origin)
-	for _, k := range have {
-		if k.Digest == i.Digest {
-			return false, err
+	have, open, known := map[digest.Digest]bool{}, map[string]int{}, map[string]bool{}
+	for _, k := range kept {
+		have[k.Digest] = true
+		if k.Accepted.IsZero() {
+			open[k.Origin]++
 		}
 	}
-	return len(have) < MaxForks, err
+	for _, l := range listed {
+		if have[l.Digest] || open[l.Origin] >= MaxForks {
+			continue
+		}
+		is, asked := known[l.Origin]
+		if !asked {
+			keys, err := g.o.Logs.Keys(ctx, l.Origin)
+			if err != nil {
+				return nil, err
+			}
+			is = len(keys) > 0
+			known[l.Origin] = is
+		}
+		if is {
+			out = append(out, l.Digest)
+		}
+	}
+	return out, nil
 }
 
 func (g *Gossip) take(ctx context.Context, p Peer, d digest.Digest) error {
@@ -149,17 +143,6 @@ func (g *Gossip) take(ctx context.Context, p Peer, d digest.Digest) error {
 	}
 	_, err = g.Keep(ctx, f)
 	return err
-}
-
-func (g *Gossip) get(ctx context.Context, p Peer, path string, into any) error {
-	b, err := g.body(ctx, p, path, maxBody)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }
 
 // body reads an answer of at most limit bytes.

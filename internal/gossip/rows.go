@@ -28,7 +28,7 @@ func (g *Gossip) insert(ctx context.Context, f *tlog.Fork) (fresh bool, err erro
 	err = g.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		fresh = false
 		var n int64
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM fork_evidence WHERE origin = $1`, f.Origin()).Scan(&n); err != nil || n >= MaxForks {
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM fork_evidence WHERE origin = $1 AND accepted IS NULL`, f.Origin()).Scan(&n); err != nil || n >= MaxForks {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, `INSERT INTO fork_evidence (digest, origin, evidence, kind, found, accepted, reason)
@@ -108,7 +108,7 @@ func (g *Gossip) Evidence(ctx context.Context, digest [sha256.Size]byte) (text [
 
 // Accept notes that an operator has seen evidence, and why the log may go on.
 func (g *Gossip) Accept(ctx context.Context, digest [sha256.Size]byte, reason string) error {
-	if reason == "" || len(reason) > 1000 {
+	if reason == "" || len(reason) > maxReason {
 		return errors.New("accepting evidence: want a reason of 1 to 1,000 bytes")
 	}
 	var origin string
