@@ -28,6 +28,7 @@ import (
 
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/content"
+	"vitrine.example/internal/gossip"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/meter"
 	"vitrine.example/internal/mirror"
@@ -64,6 +65,8 @@ type Node struct {
 	witness    *witness.Witness // nil: the node is none
 	onFork     atomic.Pointer[func(string, witness.Evidence)]
 	metrics    *meter.Registry
+	gossip     *gossip.Gossip
+	gossiping  gossiping
 	held       contentCount
 	circle     membership
 	neighbours neighbours
@@ -131,6 +134,7 @@ func openAny(ctx context.Context, dir string, log *slog.Logger) (n *Node, err er
 	}
 	n = &Node{dir: dir, cfg: cfg, log: log, peers: newPeerClient(cfg.hosts), mended: make(chan struct{})}
 	n.neighbours = neighbours{changed: make(chan struct{}, 1), follows: map[string]string{}}
+	n.gossiping.wake = make(chan struct{}, 1)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := n.openParts(ctx); err != nil {
@@ -181,6 +185,12 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	n.lost.Store(bereft)
+	if err := n.loadCircle(ctx); err != nil {
+		return err
+	}
+	if err := n.openGossip(); err != nil {
+		return err
+	}
 	if n.metrics, err = n.newMetrics(); err != nil {
 		return err
 	}
@@ -212,6 +222,8 @@ func (n *Node) start() {
 	n.work.Go(func() { n.resume(ctx) })
 	n.work.Go(func() { n.followCircle(ctx) })
 	n.work.Go(func() { n.meetCircle(ctx) })
+	n.work.Go(func() { n.gossip.Run(ctx, nil) })
+	n.work.Go(func() { n.followForks(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)
 	}

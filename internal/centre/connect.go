@@ -245,6 +245,9 @@ type Status struct {
 	Witness *WitnessSummary `json:"witness,omitempty"`
 	// Witnesses of the own log, where it has any.
 	Witnesses []quorum.Status `json:"witnesses,omitzero"`
+	// Evidence that no operator has accepted, and what is wrong with members.
+	Forks    []Fork    `json:"forks,omitempty"`
+	Troubles []Trouble `json:"troubles,omitempty"`
 }
 
 // Status asks the node.
@@ -277,7 +280,8 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses()}, nil
+	s := &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses()}
+	return s, n.gossipStatus(ctx, s)
 }
 
 // Info returns the node's public description.

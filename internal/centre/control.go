@@ -15,6 +15,7 @@ import (
 
 	"vitrine.example/internal/circle"
 	"vitrine.example/internal/clock"
+	"vitrine.example/internal/gossip"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/mirror"
 	"vitrine.example/internal/release"
@@ -49,6 +50,8 @@ var codes = []struct {
 	{"forbidden", http.StatusForbidden, ErrForbidden},
 	{"conflict", http.StatusConflict, release.ErrConflict},
 	{"unknown", http.StatusNotFound, ledger.ErrUnknown},
+	{"no-fork", http.StatusNotFound, gossip.ErrNone},
+	{"forked", http.StatusConflict, ErrForked},
 	{"no-circle", http.StatusNotFound, circle.ErrNone},
 	{"no-root", http.StatusBadRequest, circle.ErrNoRoot},
 	{"other-circle", http.StatusConflict, circle.ErrOther},
@@ -155,6 +158,7 @@ func (n *Node) controlHandler() http.Handler {
 		reply(w, out, err)
 	})
 	n.circleControl(mux)
+	n.forkControl(mux)
 	mux.HandleFunc("POST /witness", n.serveWitnessCall)
 	mux.Handle("GET /metrics", n.metrics)
 	mux.HandleFunc("POST /mirror", n.serveAskMirror)

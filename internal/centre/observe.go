@@ -116,6 +116,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 		lagMetrics(n.projection),
 		n.witnessCollectors(),
 		n.quorumMetrics(),
+		n.gossipMetrics(),
 	)
 	all = append(all,
 		meter.Runtime(),

@@ -56,7 +56,7 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	if err != nil {
 		return release.Receipt{}, err
 	}
-	if err := n.admitCircle(ctx, env); err != nil {
+	if err := errors.Join(n.admitCircle(ctx, env), n.admitFork(ctx, env)); err != nil {
 		return release.Receipt{}, err
 	}
 	leaf, err := env.Leaf(k)
@@ -82,6 +82,9 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	r, err := n.append(ctx, d, leaf)
 	if err == nil && isCircleKind(env.Statement().PredicateType) {
 		err = n.keepCircle(ctx, env, r)
+	}
+	if err == nil {
+		err = n.applyFork(ctx, env)
 	}
 	return r, err
 }
@@ -119,7 +122,7 @@ func (n *Node) admit(envelope []byte) (*statement.Envelope, key.Public, error) {
 		if err := env.Verify(k); err != nil {
 			return nil, key.Public{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		if t := env.Statement().PredicateType; t != statement.ReleaseType && !isCircleKind(t) {
+		if t := env.Statement().PredicateType; t != statement.ReleaseType && t != statement.ForkAcceptedType && !isCircleKind(t) {
 			return nil, key.Public{}, fmt.Errorf("%w: predicate type %.200q is not known", ErrInvalid, t)
 		}
 		return env, k, nil

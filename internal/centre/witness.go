@@ -62,8 +62,10 @@ func (n *Node) openWitness(ctx context.Context) (err error) {
 	return err
 }
 
-// forkKept hands a fork that the witness keeps to whoever asked for it.
+// forkKept has a fork that the witness keeps passed on, and hands it to whoever
+// asked for it.
 func (n *Node) forkKept(origin string, e witness.Evidence) {
+	n.gossiping.awake()
 	if f := n.onFork.Load(); f != nil {
 		(*f)(origin, e)
 	}
@@ -100,6 +102,7 @@ func (n *Node) mounts() map[string]http.Handler {
 	if n.mirror != nil {
 		m[mirrorPrefix] = n.mirror.Handler()
 	}
+	n.gossipMounts(m)
 	return m
 }
 

@@ -153,6 +153,9 @@ func (n *Node) witnessCall(ctx context.Context, c WitnessCall) (a *WitnessAnswer
 		}
 		return a, n.witnessShow(ctx, origin, a)
 	case "resume":
+		if err := n.mayResume(ctx, origin); err != nil {
+			return nil, err
+		}
 		if err := n.witness.Resume(ctx, origin, c.Reason); err != nil {
 			return nil, err
 		}

@@ -42,6 +42,7 @@ const (
 
 const (
 	interval    = time.Minute
+	firstRound  = 5 * time.Second
 	peerTimeout = 20 * time.Second
 	pushTimeout = 4 * time.Second
 )
@@ -128,25 +129,26 @@ func New(o Options) (*Gossip, error) {
 	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}}, nil
 }
 
-// Run asks and passes on until ctx is done. tick says when to ask; nil means
-// every minute.
+// Run asks and passes on until ctx is done. tick says when to ask after a first
+// time at once; nil means after five seconds and then every minute.
 func (g *Gossip) Run(ctx context.Context, tick <-chan time.Time) {
+	first := time.After(0)
 	if tick == nil {
 		t := time.NewTicker(interval)
 		defer t.Stop()
-		tick = t.C
+		tick, first = t.C, time.After(firstRound) // a command that opens the node for a moment asks nobody
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { g.passOn(ctx) }) // beside the rounds: a member that stalls delays no evidence
-	for {
-		if err := g.Round(ctx); err != nil && ctx.Err() == nil {
-			g.o.Log.Error("asking the circle what it has seen", "err", err)
-		}
+	for next := first; ; next = tick {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick:
+		case <-next:
+		}
+		if err := g.Round(ctx); err != nil && ctx.Err() == nil {
+			g.o.Log.Error("asking the circle what it has seen", "err", err)
 		}
 	}
 }

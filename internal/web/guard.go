@@ -78,6 +78,13 @@ func limit(o Options, next http.Handler) http.Handler {
 	})
 }
 
+// Client returns whom a request is counted against, for handlers that are
+// mounted: an address, or the /64 of an IPv6 client.
+func Client(r *http.Request, proxies []netip.Prefix) netip.Prefix {
+	p, _ := clientOf(r, proxies)
+	return p
+}
+
 // clientOf returns whom a request is counted against: the peer, or what a
 // trusted proxy says of it. IPv6 clients count by their /64.
 func clientOf(r *http.Request, proxies []netip.Prefix) (netip.Prefix, bool) {
