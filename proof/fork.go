@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"slices"
 
 	"vitrine.example/digest"
 	"vitrine.example/key"
@@ -23,6 +24,12 @@ type placed struct {
 // Two trees of different sizes whose bundles share no index are not compared:
 // bundles hold no proof of consistency.
 func FindFork(logs []tlog.Verifier, signers []key.Public, bundles ...*Bundle) *tlog.Fork {
+	return FindOtherFork(nil, logs, signers, bundles...)
+}
+
+// FindOtherFork is [FindFork] for forks other than those with these digests
+// ([tlog.Fork.Digest]).
+func FindOtherFork(known []digest.Digest, logs []tlog.Verifier, signers []key.Public, bundles ...*Bundle) *tlog.Fork {
 	keys := make(map[digest.Digest]key.Public, len(signers))
 	for _, k := range signers {
 		keys[k.ID()] = k
@@ -47,7 +54,7 @@ func FindFork(logs []tlog.Verifier, signers []key.Public, bundles ...*Bundle) *t
 			all = append(all, p)
 		}
 	}
-	return firstFork(all)
+	return firstFork(all, known)
 }
 
 // signedOnce asks for each checkpoint once whether its log has signed it.
@@ -61,12 +68,12 @@ func signedOnce(seen map[string]bool, c *tlog.SignedCheckpoint, logs []tlog.Veri
 	return ok
 }
 
-// firstFork returns the contradiction with the smallest text.
-func firstFork(all []placed) (first *tlog.Fork) {
+// firstFork returns the contradiction with the smallest text, but none of known.
+func firstFork(all []placed, known []digest.Digest) (first *tlog.Fork) {
 	for i := range all {
 		for j := range all[:i] {
 			f := contradiction(&all[i], &all[j])
-			if f != nil && (first == nil || bytes.Compare(f.Marshal(), first.Marshal()) < 0) {
+			if f != nil && !slices.Contains(known, digest.Digest(f.Digest())) && (first == nil || bytes.Compare(f.Marshal(), first.Marshal()) < 0) {
 				first = f
 			}
 		}

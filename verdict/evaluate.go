@@ -56,7 +56,7 @@ func Evaluate(p *Policy, in Input) *Verdict {
 			}
 		}
 	}
-	v.history(Fork(p, in))
+	v.history(p, in)
 	v.Ignored = e.ignoredLines()
 	return v
 }

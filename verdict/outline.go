@@ -13,7 +13,7 @@ import (
 // tableKeys are the keys of each table of a policy file, in the order in which
 // they are written; the empty name is the top of the file.
 var tableKeys = map[string][]string{
-	"":          {"version", "product", "channel", "versions", "max-age"},
+	"":          {"version", "product", "channel", "versions", "max-age", "accept-forks"},
 	"log":       {"key"},
 	"witness":   {"name", "key", "organisation", "country", "continent"},
 	"group":     {"name", "require", "of"},
@@ -115,6 +115,7 @@ func (o *outline) noneEmpty(f *policyFile) *PolicyError {
 		"channel":       f.Channel == "",
 		"versions":      len(f.Versions) == 0,
 		"max-age":       f.MaxAge == "",
+		"accept-forks":  len(f.AcceptForks) == 0,
 		"witnesses.of":  len(f.Quorum.Of) == 0,
 		"group[1].name": false,
 	}

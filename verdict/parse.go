@@ -8,10 +8,14 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"vitrine.example/digest"
 	"vitrine.example/key"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
 )
+
+// forkPrefix stands before the digest of a fork that is accepted.
+const forkPrefix = "sha256:"
 
 // policyVersion is the version of the format in docs/spec/policy.md.
 const policyVersion = 1
@@ -20,16 +24,17 @@ const policyVersion = 1
 // a table of its own, so that a reader of this version refuses it as unknown
 // instead of passing over it.
 type policyFile struct {
-	Version   int64         `toml:"version"`
-	Product   string        `toml:"product"`
-	Channel   string        `toml:"channel"`
-	Versions  []string      `toml:"versions"`
-	MaxAge    string        `toml:"max-age"`
-	Logs      []fileLog     `toml:"log"`
-	Witnesses []fileWitness `toml:"witness"`
-	Groups    []fileGroup   `toml:"group"`
-	Quorum    fileQuorum    `toml:"witnesses"`
-	Signers   []fileSigner  `toml:"signer"`
+	Version     int64         `toml:"version"`
+	Product     string        `toml:"product"`
+	Channel     string        `toml:"channel"`
+	Versions    []string      `toml:"versions"`
+	MaxAge      string        `toml:"max-age"`
+	AcceptForks []string      `toml:"accept-forks"`
+	Logs        []fileLog     `toml:"log"`
+	Witnesses   []fileWitness `toml:"witness"`
+	Groups      []fileGroup   `toml:"group"`
+	Quorum      fileQuorum    `toml:"witnesses"`
+	Signers     []fileSigner  `toml:"signer"`
 }
 
 type fileLog struct {
@@ -136,6 +141,14 @@ func (f *policyFile) policy(o *outline) (*Policy, *PolicyError) {
 			return nil, at("max-age", ErrValue, "%.80q: a time like \"72h\" or \"90m\"", f.MaxAge)
 		}
 		p.MaxAge = d
+	}
+	for _, s := range f.AcceptForks {
+		hex, ok := strings.CutPrefix(s, forkPrefix)
+		d, err := digest.Parse(hex)
+		if !ok || err != nil {
+			return nil, at("accept-forks", ErrValue, "%.80q: want %s and 64 lower-case hexadecimal digits, as `vitrine log verify-fork` shows them", s, forkPrefix)
+		}
+		p.AcceptForks = append(p.AcceptForks, d)
 	}
 	for i, l := range f.Logs {
 		v, err := tlog.ParseVerifier(l.Key)

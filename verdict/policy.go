@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"vitrine.example/digest"
 	"vitrine.example/key"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
@@ -32,7 +33,9 @@ type Policy struct {
 	Operators map[string]Operator // who runs a witness, by its name in Log; may be nil
 	// Continents is on how many continents the witnesses that count must be; 0: not asked.
 	Continents int
-	Signers    []Signer // any one of them that may say what is needed
+	// AcceptForks are the digests of fork evidence (tlog.Fork.Digest) that refuses nothing.
+	AcceptForks []digest.Digest
+	Signers     []Signer // any one of them that may say what is needed
 }
 
 // Signer is a statement key that is trusted for some predicate types.
@@ -99,7 +102,7 @@ func at(path string, kind error, format string, args ...any) *PolicyError {
 // error is a [PolicyError].
 func (p *Policy) Validate() error {
 	for _, check := range []func() *PolicyError{
-		p.checkRelease, p.checkLogs, p.checkWitnesses, p.checkQuorum, p.checkContinents, p.checkSigners, p.checkKeys, p.checkAge,
+		p.checkRelease, p.checkForks, p.checkLogs, p.checkWitnesses, p.checkQuorum, p.checkContinents, p.checkSigners, p.checkKeys, p.checkAge,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -129,6 +132,21 @@ func (p *Policy) checkRelease() *PolicyError {
 		}
 		if slices.Contains(p.Versions[:i], v) {
 			return at("versions", ErrValue, "%q stands twice", v)
+		}
+	}
+	return nil
+}
+
+func (p *Policy) checkForks() *PolicyError {
+	if len(p.AcceptForks) > MaxList {
+		return at("accept-forks", ErrValue, "%d forks, at most %d", len(p.AcceptForks), MaxList)
+	}
+	for i, d := range p.AcceptForks {
+		if d.IsZero() {
+			return at("accept-forks", ErrValue, "no digest")
+		}
+		if slices.Contains(p.AcceptForks[:i], d) {
+			return at("accept-forks", ErrValue, "%s%s stands twice", forkPrefix, d)
 		}
 	}
 	return nil

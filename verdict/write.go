@@ -37,6 +37,10 @@ func (p *Policy) Marshal() ([]byte, error) {
 		w.comment("How long ago the witnesses may have seen the log at most.")
 		w.line("max-age = %s", quote(duration(p.MaxAge)))
 	}
+	if len(p.AcceptForks) > 0 {
+		w.comment("Evidence that a log has signed two histories which refuses nothing, by its digest.")
+		w.line("accept-forks = %s", quoteList(forkNames(p)))
+	}
 	w.witnesses(p)
 	for i, s := range p.Signers {
 		w.blank()
@@ -49,6 +53,14 @@ func (p *Policy) Marshal() ([]byte, error) {
 		w.line("may = %s", quoteList(strings.Split(shortTypes(s.May), ", ")))
 	}
 	return []byte(w.String()), nil
+}
+
+func forkNames(p *Policy) []string {
+	names := make([]string, len(p.AcceptForks))
+	for i, d := range p.AcceptForks {
+		names[i] = forkPrefix + d.String()
+	}
+	return names
 }
 
 type policyWriter struct{ strings.Builder }
