@@ -96,12 +96,16 @@ func (s *site) page(f func(r *http.Request) (string, any, error)) http.HandlerFu
 	return func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusOK
 		name, data, err := f(r)
+		warn, failed := s.forked(r.Context(), data)
+		if err == nil {
+			err = failed
+		}
 		if err != nil {
 			var text string
 			code, text = s.fail(r, err)
 			name, data = "error", errorPage{Code: code, Title: http.StatusText(code), Text: text}
 		}
-		b, err := s.look.draw(name, data)
+		b, err := s.look.draw(name, data, warn)
 		if err != nil {
 			code, text := s.fail(r, err)
 			problem(w, code, text)

@@ -17,7 +17,7 @@ var assets embed.FS
 var pageNames = []string{
 	"start", "releases", "release", "log", "entry", "statement",
 	"logs",
-	"circle", "witness",
+	"circle", "witness", "forks",
 	"error",
 }
 
@@ -55,16 +55,18 @@ type frame struct {
 	Style string
 	Nav   string // the part of the site that the page belongs to
 	Page  any
+
+	Forked []forked // logs that the page warns of
 }
 
 // draw renders a page completely before anything is sent.
-func (l *look) draw(name string, page any) ([]byte, error) {
+func (l *look) draw(name string, page any, warn []forked) ([]byte, error) {
 	t, ok := l.pages[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no page %q", name)
 	}
 	var b bytes.Buffer
-	err := t.Execute(&b, frame{Node: l.info, Style: l.styleURL, Nav: name, Page: page})
+	err := t.Execute(&b, frame{Node: l.info, Style: l.styleURL, Nav: name, Page: page, Forked: warn})
 	if err != nil {
 		return nil, fmt.Errorf("drawing the page %s: %w", name, err)
 	}

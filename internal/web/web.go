@@ -63,6 +63,7 @@ type Options struct {
 	// take bodies, and set their own time limits.
 	Mounts  map[string]http.Handler
 	Witness Witness // nil: the node is none
+	Forks   Forks   // nil: none are known
 }
 
 // site is what the handlers share.
@@ -124,6 +125,7 @@ func (s *site) routes(mux *http.ServeMux) {
 
 	s.circleRoutes(mux)
 	s.witnessRoutes(mux)
+	mux.HandleFunc("GET /forks", s.page(s.forks))
 	s.api(mux)
 	mux.HandleFunc("GET /", s.page(func(r *http.Request) (string, any, error) { return "", nil, errNotFound }))
 }
