@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"vitrine.example/internal/fixture"
 	"vitrine.example/key"
 	"vitrine.example/proof"
@@ -37,6 +39,13 @@ func forkEvidence() (evidence, vkey []byte) {
 		panic(err)
 	}
 	return f.Marshal(), []byte(w.Log.Verifier().String())
+}
+
+// writeForkEvidence EVIDENCE VKEY writes forkEvidence to files.
+func writeForkEvidence(ts *testscript.TestScript, _ bool, args []string) {
+	evidence, vkey := forkEvidence()
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), evidence, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), vkey, 0o600))
 }
 
 // forkKeys are the verifier keys of the witnesses of forkEvidence.

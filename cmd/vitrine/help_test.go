@@ -98,6 +98,9 @@ func TestEveryExampleRuns(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
 				exampleRoom(t, bin, dir)
+				if strings.Contains(line, "vitrine fork ") && !strings.Contains(line, "fork add") {
+					keepFork(t, bin, dir)
+				}
 				runExample(t, dir, bin, line)
 			})
 		}
@@ -125,6 +128,17 @@ func exampleRoom(t *testing.T, bin, dir string) {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if out, err := runIn(dir, bin, "witness", "add", "node", "--vkey", string(vkey)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// keepFork has the node keep evidence.fork.
+func keepFork(t *testing.T, bin, dir string) {
+	t.Helper()
+	if out, err := runIn(dir, bin, "fork", "add", "node", "evidence.fork"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

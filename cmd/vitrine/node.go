@@ -68,6 +68,12 @@ func (c *console) showStatus(s *centre.Status) {
 			c.row("LOST", oneLine(w.Lost))
 		}
 	}
+	for _, f := range s.Forks {
+		c.row("FORK", oneLine(f.Origin)+" has signed two histories: "+f.Digest.String())
+	}
+	for _, t := range s.Troubles {
+		c.row("trouble", oneLine(strings.TrimSpace(t.Peer+" "+t.Log)+": since "+whenever(&t.Since)+": "+t.Error))
+	}
 	for _, v := range s.Info.Log {
 		c.row("log key", v)
 	}

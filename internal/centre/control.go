@@ -50,6 +50,7 @@ var codes = []struct {
 	{"forbidden", http.StatusForbidden, ErrForbidden},
 	{"conflict", http.StatusConflict, release.ErrConflict},
 	{"unknown", http.StatusNotFound, ledger.ErrUnknown},
+	{"no-log-of-fork", http.StatusNotFound, gossip.ErrUnknown},
 	{"no-fork", http.StatusNotFound, gossip.ErrNone},
 	{"forked", http.StatusConflict, ErrForked},
 	{"no-circle", http.StatusNotFound, circle.ErrNone},
