@@ -3,6 +3,7 @@ package centre
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -238,5 +239,45 @@ func afterALoss(t *testing.T, n *circleNode, d digest.Digest) {
 		open, err := m.openForks(context.Background())
 		check(t, err)
 		return len(open) == 0
+	})
+}
+
+// TestForkIsAcceptedOnBothEngines: evidence that an operator brings is kept,
+// accepted once, and its acceptance found again in the log.
+func TestForkIsAcceptedOnBothEngines(t *testing.T) {
+	eachEngine(t, func(t *testing.T, dir string) {
+		h := connect(t, dir)
+		s, err := tlog.NewSigner("other.example", tlog.Ed25519, ed25519.NewKeyFromSeed(make([]byte, 32)), nil)
+		check(t, err)
+		addToWitness(t, h, "other.example", s.Verifier())
+		var both [2]*tlog.SignedCheckpoint
+		for i := range both {
+			c := tlog.Checkpoint{Origin: "other.example", Size: 5, Root: tlog.LeafHash([]byte{byte(i)})}
+			sig, err := s.SignCheckpoint(c)
+			check(t, err)
+			both[i] = &tlog.SignedCheckpoint{Checkpoint: c, Signatures: []tlog.Signature{sig}}
+		}
+		f, err := tlog.NewSizeFork(both[0], both[1])
+		check(t, err)
+		k, err := h.KeepFork(within(t), f.Marshal())
+		check(t, err)
+		check(t, h.local().settleForks(within(t)))
+		if a, err := h.Witness(within(t), WitnessCall{Do: "show", Log: WitnessLog{Origin: "other.example"}}); err != nil || !a.Log.Forked {
+			t.Errorf("the log is not held: %+v, %v", a, err)
+		}
+		_, _, err = h.AcceptFork(within(t), k.Digest, "explained")
+		check(t, err)
+		check(t, h.local().settleForks(within(t)))
+		if a, err := h.Witness(within(t), WitnessCall{Do: "show", Log: WitnessLog{Origin: "other.example"}}); err != nil || a.Log.Forked || a.Log.Paused {
+			t.Errorf("the log is held still: %+v, %v", a, err)
+		}
+		check(t, h.local().db.Update(within(t), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE fork_evidence SET accepted = NULL, reason = ''`)
+			return err
+		}))
+		check(t, h.local().settleForks(within(t)))
+		if open, err := h.local().openForks(within(t)); err != nil || len(open) != 0 {
+			t.Errorf("what the log says is forgotten: %v, %v", open, err)
+		}
 	})
 }
