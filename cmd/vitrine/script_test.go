@@ -44,17 +44,7 @@ func TestScripts(t *testing.T) {
 			"await":        await,
 			"eventually":   eventually,
 			"substdout":    substdout,
-			"exits":        exits,
-			"flip":         flip,
-			"cut":          cut,
-			"snapshot":     snapshot,
-			"unchanged":    unchanged,
-			"world":        world,
-			"node":         node,
-			"edit":         edit,
-			"await":        await,
 			"forkevidence": writeForkEvidence,
-			"substdout":    substdout,
 		},
 	})
 }

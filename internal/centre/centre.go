@@ -185,9 +185,6 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	n.lost.Store(bereft)
-	if err := n.loadCircle(ctx); err != nil {
-		return err
-	}
 	if err := n.openGossip(); err != nil {
 		return err
 	}
