@@ -52,6 +52,7 @@ func FuzzPayload(f *testing.F) {
 		{about, &statement.Consent{Circle: "Programme", Version: 1, Origin: "a.example", At: circleTime}},
 		{about, &statement.Leave{Circle: "Programme", Version: 1, Origin: "a.example", At: circleTime}},
 		{aForkAccepted().Subjects(digest.Of([]byte("x"))), aForkAccepted()},
+		{aReport().Subjects(), aReport()},
 	} {
 		st, err := statement.New(x.subject, x.p)
 		if err != nil {

@@ -30,6 +30,8 @@ func blank(predicateType string) (Predicate, error) {
 		return new(Leave), nil
 	case ForkAcceptedType:
 		return new(ForkAccepted), nil
+	case WithheldType:
+		return new(Withheld), nil
 	}
 	return nil, fmt.Errorf("predicateType: %.200q is not known: a newer version of vitrine may know it", predicateType)
 }
