@@ -38,6 +38,7 @@ var floors = map[string]int{
 	"internal/quorum":              2,
 	"internal/source":              2,
 	"internal/mirror":              2,
+	"internal/holdings":            2,
 	"internal/witness":             2,
 	"internal/gossip":              2,
 	"internal/witness/conformance": 2,
