@@ -29,6 +29,7 @@ import (
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/gossip"
+	"vitrine.example/internal/holdings"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/meter"
 	"vitrine.example/internal/mirror"
@@ -70,8 +71,10 @@ type Node struct {
 	held       contentCount
 	circle     membership
 	neighbours neighbours
-	mirror     *mirror.Mirror   // nil: none
-	pending    *witness.Pending // checkpoints of the mirror
+	mirror     *mirror.Mirror     // nil: none
+	pending    *witness.Pending   // checkpoints of the mirror
+	mirror     *mirror.Mirror     // nil: none
+	holdings   *holdings.Holdings // nil where there is no mirror
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -177,6 +180,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 	if err = n.openMirror(ctx); err != nil {
 		return err
 	}
+	if err = n.openHoldings(ctx); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Join(n.dir, runDir), privateMode); err != nil {
 		return err
 	}
@@ -221,6 +227,7 @@ func (n *Node) start() {
 	n.work.Go(func() { n.meetCircle(ctx) })
 	n.work.Go(func() { n.gossip.Run(ctx, nil) })
 	n.work.Go(func() { n.followForks(ctx) })
+	n.work.Go(func() { n.fetch(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)
 	}

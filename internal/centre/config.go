@@ -49,6 +49,8 @@ type Config struct {
 	WitnessMLDSAKey    string   `toml:"witness-mldsa-key"`
 	WitnessPerSecond   int64    `toml:"witness-per-second"`
 	MirrorKey          string   `toml:"mirror-key"`
+	MirrorContentBytes int64    `toml:"mirror-content-bytes"`
+	WithheldAfter      string   `toml:"withheld-after"`
 	CheckpointInterval string   `toml:"checkpoint-interval"`
 	WitnessPolicy      string   `toml:"witness-policy"`
 	LogLevel           string   `toml:"log-level"`
@@ -56,6 +58,7 @@ type Config struct {
 
 	origin   string
 	interval time.Duration
+	withheld time.Duration
 	level    slog.Level
 	proxies  []netip.Prefix
 	hosts    hosts
@@ -224,6 +227,9 @@ func (c *Config) check() (key string, err error) {
 	if c.interval < ledger.DefaultInterval || c.interval > time.Minute {
 		return "checkpoint-interval", fmt.Errorf("%s is not between %s and 1m", c.interval, ledger.DefaultInterval)
 	}
+	if c.withheld, err = parseDeadline(c.WithheldAfter); err != nil {
+		return "withheld-after", err
+	}
 	if c.proxies, err = prefixes(c.TrustedProxies); err != nil {
 		return "trusted-proxies", err
 	}
@@ -245,6 +251,7 @@ func (c *Config) check() (key string, err error) {
 		{"statement-key", checkPath(strings.TrimPrefix(c.StatementKey, agentPrefix))},
 		{"log-key", checkPath(c.LogKey)},
 		{"witness-per-second", checkRange(c.WitnessPerSecond, 1, 10_000)},
+		{"mirror-content-bytes", checkRange(c.MirrorContentBytes, 0, 1<<50)},
 		{"witness-policy", checkOptionalPath(c.WitnessPolicy)},
 		{"log-level", c.level.UnmarshalText([]byte(c.LogLevel))},
 		{"log-format", checkFormat(c.LogFormat)},

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"vitrine.example/internal/content"
+	"vitrine.example/internal/holdings"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/quorum"
 	"vitrine.example/internal/release"
@@ -248,6 +249,8 @@ type Status struct {
 	// Evidence that no operator has accepted, and what is wrong with members.
 	Forks    []Fork    `json:"forks,omitempty"`
 	Troubles []Trouble `json:"troubles,omitempty"`
+	// Holdings of others' logs, where the node is a mirror and has a circle.
+	Holdings []holdings.Status `json:"holdings,omitempty"`
 }
 
 // Status asks the node.
@@ -282,6 +285,11 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 	}
 	s := &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses()}
 	return s, n.gossipStatus(ctx, s)
+	held, err := n.holdingsStatus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses(), Holdings: held}, nil
 }
 
 // Info returns the node's public description.

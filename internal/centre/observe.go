@@ -117,6 +117,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 		n.witnessCollectors(),
 		n.quorumMetrics(),
 		n.gossipMetrics(),
+		n.holdingsMetrics(),
 	)
 	all = append(all,
 		meter.Runtime(),

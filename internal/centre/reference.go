@@ -35,6 +35,8 @@ var configKeys = []configKey{
 	{"witness-mldsa-key", "", nil, "ML-DSA-44 key of the witness: a file, relative to the directory; empty for none."},
 	{"witness-per-second", int64(20), nil, "How many checkpoints a second the witness cosigns for one log for long, where the log was added without a rate of its own; five times as many at once."},
 	{"mirror-key", "", nil, "Ed25519 key with which the node signs that it mirrors a log, under /mirror/: a file, relative to the directory; empty for no mirror. Never the key of a witness."},
+	{"mirror-content-bytes", int64(10 << 30), nil, "How many bytes of released files the node fetches of the logs that it mirrors, in all: artifacts, SBOMs and public sources; 0 for statements only. What is there is never given up for something newer."},
+	{"withheld-after", "24h", nil, "How long something that a mirrored log names may be missing before the node says in its own log that it is withheld, from 1m to 8760h."},
 	{"checkpoint-interval", "100ms", nil, "Shortest time between two checkpoints, from 100ms to 1m."},
 	{"witness-policy", "", nil, "C2SP tlog-policy with the witnesses that cosign the own log and how many of them must, before anything is published: a file, relative to the directory; empty for none. Each witness line needs a URL."},
 	{"log-level", "info", nil, "How much the node says of its work: debug, info, warn or error."},

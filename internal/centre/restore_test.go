@@ -23,11 +23,11 @@ func mirrorOf(t testing.TB, dir string, statements ...digest.Digest) (copied, ur
 	copied = t.TempDir()
 	check(t, os.CopyFS(copied, os.DirFS(filepath.Join(dir, logDir))))
 	check(t, os.RemoveAll(filepath.Join(copied, ".state")))
-	check(t, os.Mkdir(filepath.Join(copied, "statement"), 0o755))
+	check(t, os.Mkdir(filepath.Join(copied, "envelope"), 0o755))
 	for i, d := range statements {
 		b, err := os.ReadFile(filepath.Join(dir, contentDir, "public", d.String()[:2], d.String()))
 		check(t, err)
-		check(t, os.WriteFile(filepath.Join(copied, "statement", string(rune('0'+i))), b, 0o644))
+		check(t, os.WriteFile(filepath.Join(copied, "envelope", string(rune('0'+i))), b, 0o644))
 	}
 	srv := httptest.NewServer(http.FileServerFS(os.DirFS(copied)))
 	t.Cleanup(srv.Close)

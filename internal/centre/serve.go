@@ -95,6 +95,9 @@ func (n *Node) site() (http.Handler, error) {
 	if n.witness != nil {
 		o.Witness = n.witness
 	}
+	if n.holdings != nil {
+		o.Holdings = n.holdings
+	}
 	return web.New(o)
 }
 

@@ -123,6 +123,7 @@ func (n *Node) admit(envelope []byte) (*statement.Envelope, key.Public, error) {
 			return nil, key.Public{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if t := env.Statement().PredicateType; t != statement.ReleaseType && t != statement.ForkAcceptedType && !isCircleKind(t) {
+		if t := env.Statement().PredicateType; t != statement.ReleaseType && t != statement.WithheldType && !isCircleKind(t) {
 			return nil, key.Public{}, fmt.Errorf("%w: predicate type %.200q is not known", ErrInvalid, t)
 		}
 		return env, k, nil

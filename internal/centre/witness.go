@@ -100,7 +100,7 @@ func (n *Node) mounts() map[string]http.Handler {
 		m[witnessPrefix] = n.witness.Handler()
 	}
 	if n.mirror != nil {
-		m[mirrorPrefix] = n.mirror.Handler()
+		m[mirrorPrefix] = n.holdings.Handler(n.mirror.Handler())
 	}
 	n.gossipMounts(m)
 	return m

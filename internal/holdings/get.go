@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -81,8 +80,7 @@ func address(origin string, it *item, m Member) string {
 		return base + "/content/" + it.sha256.String()
 	}
 	if m.Origin != origin {
-		sum := sha256.Sum256([]byte(origin))
-		base += "/mirror/" + hex.EncodeToString(sum[:])
+		base += "/mirror/" + hashOf(origin)
 	}
 	return base + "/envelope/" + strconv.FormatInt(it.index, 10)
 }

@@ -131,7 +131,8 @@ type Holdings struct {
 	mu      sync.Mutex
 	members []Member
 	logs    map[string]*log
-	changed chan struct{} // of the members
+	hashes  map[string]string // origins by their hash
+	changed chan struct{}     // of the members
 }
 
 // New opens what is held. What was passed over for want of room is wanted again.
@@ -139,10 +140,10 @@ func New(ctx context.Context, o Options) (*Holdings, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	h := &Holdings{o: o, places: make(chan struct{}, o.Limits.Concurrent), logs: map[string]*log{}, changed: make(chan struct{}, 1)}
+	h := &Holdings{o: o, places: make(chan struct{}, o.Limits.Concurrent), logs: map[string]*log{}, hashes: map[string]string{}, changed: make(chan struct{}, 1)}
 	h.hosts.now = o.Now
 	h.room.limits = [2]int64{o.Limits.EnvelopeBytes, o.ContentBytes}
-	if err := h.load(ctx); err != nil {
+	if err := errors.Join(h.load(ctx), h.loadHashes(ctx)); err != nil {
 		return nil, fmt.Errorf("opening the holdings: %w", err)
 	}
 	return h, nil
@@ -153,6 +154,9 @@ func New(ctx context.Context, o Options) (*Holdings, error) {
 func (h *Holdings) SetMembers(members []Member) {
 	h.mu.Lock()
 	h.members = slices.Clone(members)
+	for _, m := range members {
+		h.hashes[hashOf(m.Origin)] = m.Origin
+	}
 	h.mu.Unlock()
 	select {
 	case h.changed <- struct{}{}:
@@ -197,7 +201,7 @@ func (h *Holdings) Run(ctx context.Context) {
 			}
 			inner, stop := context.WithCancel(ctx)
 			running[origin] = stop
-			for _, step := range []func(context.Context, string) (int, error){h.stepStatements, h.stepContent} {
+			for _, step := range h.steps() {
 				work.Go(func() { h.follow(inner, origin, step) })
 			}
 		}
@@ -210,6 +214,11 @@ func (h *Holdings) Run(ctx context.Context) {
 		case <-h.changed:
 		}
 	}
+}
+
+// steps are what is done for a log, each in its own time.
+func (h *Holdings) steps() []func(context.Context, string) (int, error) {
+	return []func(context.Context, string) (int, error){h.stepStatements, h.stepContent, h.stepReport}
 }
 
 // follow takes steps for one log until ctx is done.
@@ -243,7 +252,7 @@ func (h *Holdings) follow(ctx context.Context, origin string, step func(context.
 func (h *Holdings) Step(ctx context.Context) (int, error) {
 	total := 0
 	for _, origin := range h.origins() {
-		for _, step := range []func(context.Context, string) (int, error){h.stepStatements, h.stepContent} {
+		for _, step := range h.steps() {
 			n, err := step(ctx, origin)
 			if total += n; err != nil {
 				return total, fmt.Errorf("holdings of %s: %w", origin, err)

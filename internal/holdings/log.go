@@ -80,7 +80,7 @@ func (h *Holdings) log(ctx context.Context, origin string) (*log, error) {
 	return l, nil
 }
 
-// stepStatements looks at new entries, asks for statements, and reports.
+// stepStatements looks at new entries and asks for statements.
 func (h *Holdings) stepStatements(ctx context.Context, origin string) (n int, err error) {
 	l, err := h.log(ctx, origin)
 	if l == nil || err != nil {
@@ -92,10 +92,17 @@ func (h *Holdings) stepStatements(ctx context.Context, origin string) (n int, er
 		return 0, err
 	}
 	asked, err := h.askDue(ctx, l, kindEnvelope)
-	if err != nil {
-		return looked + asked, err
+	return looked + asked, err
+}
+
+// stepReport says what is withheld. It takes as long as the own log does, which
+// may wait for others.
+func (h *Holdings) stepReport(ctx context.Context, origin string) (int, error) {
+	l, err := h.log(ctx, origin)
+	if l == nil || err != nil {
+		return 0, err
 	}
-	return looked + asked + h.report(ctx, l), nil
+	return h.report(ctx, l), nil
 }
 
 // stepContent asks for content.

@@ -83,9 +83,10 @@ func (l *Log) Tile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return b, err
 }
 
-// Statement returns the envelope behind an entry, where the log has it.
+// Statement returns the envelope behind an entry, where the log has it
+// (docs/spec/node.md, "Envelopes").
 func (l *Log) Statement(ctx context.Context, index int64) ([]byte, error) {
-	return l.read(ctx, "statement/"+strconv.FormatInt(index, 10), maxStatement)
+	return l.read(ctx, "envelope/"+strconv.FormatInt(index, 10), maxStatement)
 }
 
 // readFile reads a file below a directory, and follows no link out of it.

@@ -25,6 +25,7 @@ type apiLogState struct {
 	Missing    int64         `json:"missing" doc:"entries whose statement is not held here, or does not fit"`
 	Problem    string        `json:"problem,omitempty" doc:"why the log is not followed at present"`
 	Standing   []apiCosigner `json:"standing" nullable:"false" doc:"who keeps and cosigns the log"`
+	Withheld   []apiMissing  `json:"withheld" nullable:"false" doc:"what nobody gave by its deadline, by index, the first 100"`
 }
 
 type apiCosigner struct {
@@ -63,10 +64,14 @@ func (s *site) apiLogs(ctx context.Context, _ *struct{}) (*body[apiLogs], error)
 		if err != nil {
 			return nil, s.apiError(ctx, err)
 		}
+		missing, err := s.apiWithheld(ctx, l.Origin)
+		if err != nil {
+			return nil, s.apiError(ctx, err)
+		}
 		out.Logs = append(out.Logs, apiLogState{
 			Origin: l.Origin, Hash: l.Hash, Own: l.Own, Published: l.Published, Projected: l.Projected,
 			Behind: l.Behind(), Late: l.Late.Seconds(), At: stamp(l.At), Statements: l.Statements,
-			Releases: l.Releases, Missing: l.Missing, Problem: l.Ails(), Standing: apiStanding(stand),
+			Releases: l.Releases, Missing: l.Missing, Problem: l.Ails(), Standing: apiStanding(stand), Withheld: missing,
 		})
 	}
 	return answer(out), nil

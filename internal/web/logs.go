@@ -163,6 +163,10 @@ func (s *site) otherLog(r *http.Request) (string, any, error) {
 	// What is not projected yet would be shown as something of another kind.
 	p, err := s.entriesPage(r.Context(), l.Origin, l.Projected, to)
 	p.State, p.Behind = l, l.Behind()
+	if err != nil {
+		return "", nil, err
+	}
+	p.Withheld, err = s.withheld(r.Context(), l.Origin)
 	return "log", p, err
 }
 

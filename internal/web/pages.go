@@ -14,6 +14,7 @@ import (
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
+	"vitrine.example/internal/holdings"
 	"vitrine.example/internal/projection"
 	"vitrine.example/key"
 	"vitrine.example/tlog"
@@ -164,6 +165,7 @@ type logPage struct {
 	// Waiting entries are sequenced, and wait for the cosignatures of Awaiting.
 	Waiting  int64
 	Awaiting string
+	Withheld []holdings.Missing
 }
 
 func (s *site) log(r *http.Request) (string, any, error) {

@@ -48,6 +48,8 @@ type Options struct {
 	Circle     Circle // nil: there is none
 	// Standing tells who keeps and cosigns a log; nil: nobody is known.
 	Standing Standing
+	// Holdings tells what is missing of others' logs; nil: nothing is fetched.
+	Holdings Holdings
 	// Ready returns why the node is not ready, nothing where it is.
 	Ready   func(context.Context) []string
 	Logger  *slog.Logger
@@ -112,6 +114,7 @@ func (s *site) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /logs/{log}/{index}", s.page(s.otherEntry))
 
 	mux.Handle("GET /statements/{digest}", shared(file(s, s.rawStatement)))
+	mux.Handle("GET /envelope/{index}", shared(http.HandlerFunc(s.envelope)))
 	mux.Handle("GET /bundle/{digest}", shared(file(s, s.bundle)))
 	mux.Handle("GET /content/{digest}", shared(file(s, s.content)))
 	mux.Handle("GET /node.json", shared(http.HandlerFunc(s.nodeJSON)))
