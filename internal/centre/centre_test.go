@@ -48,6 +48,13 @@ func within(t testing.TB) context.Context {
 // serve runs the node until the test ends or stop is called.
 func serve(t testing.TB, dir string) (addr string, stop func()) {
 	t.Helper()
+	_, addr, stop = serveNode(t, dir)
+	return addr, stop
+}
+
+// serveNode is serve, for those who need the node too.
+func serveNode(t testing.TB, dir string) (n *Node, addr string, stop func()) {
+	t.Helper()
 	n, err := Open(within(t), dir, quiet())
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -76,7 +83,7 @@ func serve(t testing.TB, dir string) (addr string, stop func()) {
 		done <- err
 		t.Fatalf("serving: %v", err)
 	}
-	return addr, stop
+	return n, addr, stop
 }
 
 // connect returns a handle that is closed when the test ends.
