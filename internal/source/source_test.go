@@ -27,8 +27,8 @@ func TestBothKinds(t *testing.T) {
 	put("checkpoint", []byte("a checkpoint"))
 	put("tile/0/000", bytes.Repeat([]byte{7}, 8192))
 	put("tile/0/001", bytes.Repeat([]byte{7}, 8193))
-	put("statement/3", []byte("{}"))
-	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "statement/4")); err != nil {
+	put("envelope/3", []byte("{}"))
+	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "envelope/4")); err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(http.FileServerFS(os.DirFS(dir)))
