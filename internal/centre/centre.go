@@ -73,7 +73,6 @@ type Node struct {
 	neighbours neighbours
 	mirror     *mirror.Mirror     // nil: none
 	pending    *witness.Pending   // checkpoints of the mirror
-	mirror     *mirror.Mirror     // nil: none
 	holdings   *holdings.Holdings // nil where there is no mirror
 
 	control  *controlServer
