@@ -57,8 +57,10 @@ func TestHostileForkAccepted(t *testing.T) {
 		"reason too long":       {func(f *statement.ForkAccepted, _ *[]statement.Subject) { f.Reason = strings.Repeat("a", 201) }, "reason", true},
 		"reason of two lines":   {func(f *statement.ForkAccepted, _ *[]statement.Subject) { f.Reason = "a\nb" }, "reason", false},
 		"no time":               {func(f *statement.ForkAccepted, _ *[]statement.Subject) { f.At = time.Time{} }, "at", true},
-		"local time":            {func(f *statement.ForkAccepted, _ *[]statement.Subject) { f.At = circleTime.In(time.FixedZone("x", 3600)) }, "at", true},
-		"no subject":            {func(_ *statement.ForkAccepted, s *[]statement.Subject) { *s = nil }, "subject", false},
+		"local time": {func(f *statement.ForkAccepted, _ *[]statement.Subject) {
+			f.At = circleTime.In(time.FixedZone("x", 3600))
+		}, "at", true},
+		"no subject": {func(_ *statement.ForkAccepted, s *[]statement.Subject) { *s = nil }, "subject", false},
 		"two subjects": {func(_ *statement.ForkAccepted, s *[]statement.Subject) {
 			*s = append(*s, statement.NewSubject("x", digest.Of([]byte("x"))))
 		}, "subject", false},

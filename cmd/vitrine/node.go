@@ -73,6 +73,7 @@ func (c *console) showStatus(s *centre.Status) {
 	}
 	for _, t := range s.Troubles {
 		c.row("trouble", oneLine(strings.TrimSpace(t.Peer+" "+t.Log)+": since "+whenever(&t.Since)+": "+t.Error))
+	}
 	for _, h := range s.Holdings {
 		text := fmt.Sprintf("%s: %d of %s, %d withheld", h.Origin, h.Held, plural(h.Statements, "statement", "statements"), h.Withheld)
 		if h.Problem != "" {

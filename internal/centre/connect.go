@@ -283,13 +283,12 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses()}
-	return s, n.gossipStatus(ctx, s)
 	held, err := n.holdingsStatus(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses(), Holdings: held}, nil
+	s := &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses(), Holdings: held}
+	return s, n.gossipStatus(ctx, s)
 }
 
 // Info returns the node's public description.

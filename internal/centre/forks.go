@@ -75,14 +75,22 @@ func (n *Node) openForks(ctx context.Context) ([]gossip.Kept, error) {
 	return slices.DeleteFunc(all, func(k gossip.Kept) bool { return !k.Accepted.IsZero() }), err
 }
 
-// keepWitnessed keeps what the node's witness has found.
+// keepWitnessed keeps what the node's witness and its mirror have found.
 func (n *Node) keepWitnessed(ctx context.Context) error {
+	err := n.keepFound(ctx, n.witness)
+	if n.pending != nil {
+		err = errors.Join(err, n.keepFound(ctx, n.pending.Witness()))
+	}
+	return err
+}
+
+func (n *Node) keepFound(ctx context.Context, w *witness.Witness) error {
 	var failed error
-	err := n.eachWitnessed(ctx, func(s *witness.Status) (bool, error) {
+	err := eachWitnessed(ctx, w, func(s *witness.Status) (bool, error) {
 		if !s.Forked {
 			return true, nil
 		}
-		all, err := n.witness.Evidence(ctx, s.Origin)
+		all, err := w.Evidence(ctx, s.Origin)
 		if err != nil {
 			return false, err
 		}
@@ -236,6 +244,17 @@ func (n *Node) accept(ctx context.Context, f *statement.ForkAccepted, d digest.D
 
 // letGo has the witness go on with a log, unless an operator paused it.
 func (n *Node) letGo(ctx context.Context, f *statement.ForkAccepted) error {
+	if n.pending != nil {
+		switch s, err := n.pending.Witness().Get(ctx, f.Log); {
+		case errors.Is(err, witness.ErrUnknown):
+		case err != nil:
+			return err
+		case s.Forked:
+			if err := n.pending.Witness().Resume(ctx, f.Log, f.Reason); err != nil {
+				return err
+			}
+		}
+	}
 	if n.witness == nil {
 		return nil
 	}

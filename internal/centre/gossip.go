@@ -172,7 +172,7 @@ func (g *gossiping) Newest(ctx context.Context) (out []*tlog.SignedCheckpoint, e
 			out = append(out, c)
 		}
 	}
-	err = g.n.eachWitnessed(ctx, func(s *witness.Status) (bool, error) {
+	err = eachWitnessed(ctx, g.n.witness, func(s *witness.Status) (bool, error) {
 		if copies[s.Origin] == nil && s.Checkpoint != nil {
 			c, err := tlog.ParseCheckpoint(s.Checkpoint)
 			if err != nil {
@@ -223,12 +223,12 @@ func (o ownLog) Consistency(ctx context.Context, from, to int64) (tlog.Hash, []t
 }
 
 // eachWitnessed calls f for each log of the witness until it returns false.
-func (n *Node) eachWitnessed(ctx context.Context, f func(*witness.Status) (bool, error)) error {
-	if n.witness == nil {
+func eachWitnessed(ctx context.Context, w *witness.Witness, f func(*witness.Status) (bool, error)) error {
+	if w == nil {
 		return nil
 	}
 	for after := ""; ; {
-		page, err := n.witness.List(ctx, after, witnessListPage)
+		page, err := w.List(ctx, after, witnessListPage)
 		if err != nil {
 			return err
 		}

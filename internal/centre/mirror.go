@@ -60,7 +60,7 @@ func (n *Node) openMirror(ctx context.Context) (err error) {
 	if n.keys.mirror == nil {
 		return nil
 	}
-	if n.pending, err = witness.NewPending(witness.Options{DB: n.db, Log: n.log}); err != nil {
+	if n.pending, err = witness.NewPending(witness.Options{DB: n.db, Log: n.log, OnFork: n.forkKept}); err != nil {
 		return err
 	}
 	n.mirror, err = mirror.New(ctx, mirror.Options{

@@ -11,6 +11,7 @@ import (
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/circle"
+	"vitrine.example/internal/holdings"
 	"vitrine.example/internal/mirror"
 	"vitrine.example/internal/projection"
 	"vitrine.example/internal/witness"
@@ -78,6 +79,7 @@ func (n *Node) meet(ctx context.Context) error {
 	}
 	var errs []error
 	var targets []mirror.Target
+	var members []holdings.Member
 	now, listed := time.Now(), map[string]bool{}
 	for i := range h.Current.Members {
 		m := &h.Current.Members[i]
@@ -85,6 +87,7 @@ func (n *Node) meet(ctx context.Context) error {
 			continue
 		}
 		listed[m.Origin] = true
+		members = append(members, holdings.Member{Origin: m.Origin, URL: m.URL})
 		if err := n.meetMember(ctx, h, m, now); err != nil {
 			errs = append(errs, fmt.Errorf("member %s: %w", m.Origin, err))
 		}
@@ -93,6 +96,9 @@ func (n *Node) meet(ctx context.Context) error {
 		}
 	}
 	n.unfollow(listed)
+	if n.holdings != nil {
+		n.holdings.SetMembers(members)
+	}
 	n.pushTo(ctx, targets)
 	return errors.Join(errs...)
 }
@@ -111,6 +117,7 @@ func (n *Node) meetMember(ctx context.Context, h *circle.History, m *circle.Memb
 			return err
 		}
 	}
+	n.gossiping.awake() // evidence may have come before the log was known
 	if n.mirror == nil {
 		return nil
 	}
@@ -149,11 +156,12 @@ func (n *Node) follow1(ctx context.Context, h *circle.History, m *circle.Member)
 	if err != nil {
 		return err
 	}
-	err = n.projection.Follow(ctx, m.Origin, mirrored{n.mirror, l, m.Origin},
-		func(context.Context) ([]key.Public, error) { return keys, nil }, n.envelopes())
+	log := mirrored{n.mirror, n.pending, l, m.Origin}
+	err = n.projection.Follow(ctx, m.Origin, log, func(context.Context) ([]key.Public, error) { return keys, nil }, heldEnvelopes{n.holdings})
 	if err != nil {
 		return err
 	}
+	n.GossipLog(m.Origin, copied{log})
 	n.neighbours.mu.Lock()
 	n.neighbours.follows[m.Origin] = how
 	n.neighbours.mu.Unlock()
@@ -207,6 +215,7 @@ func (n *Node) unfollow(listed map[string]bool) {
 	}
 	n.neighbours.mu.Unlock()
 	for _, origin := range gone {
+		n.GossipLog(origin, nil)
 		if err := n.projection.Drop(context.Background(), origin); err != nil {
 			n.log.Error("following a log no more", "log", origin, "err", err)
 		}
@@ -270,6 +279,7 @@ func (n *Node) Pushes() []mirror.Progress {
 // mirrored is a mirrored log as the projection sees it.
 type mirrored struct {
 	m      *mirror.Mirror
+	p      *witness.Pending
 	l      *mirror.Log
 	origin string
 }
@@ -296,9 +306,22 @@ func (l mirrored) Leaves(_ context.Context, index int64, most int) ([][]byte, er
 
 var _ projection.Log = mirrored{}
 
-// envelopes knows which envelope stands behind an entry of a mirrored log.
-func (n *Node) envelopes() projection.Source {
-	return projection.EnvelopeFunc(func(context.Context, string, int64, tlog.Hash) (d digest.Digest, ok bool, err error) {
-		return d, false, nil
-	})
+// copied is a mirrored log as gossip sees it.
+type copied struct{ mirrored }
+
+// Keys implements GossipLog.
+func (c copied) Keys(ctx context.Context) ([]tlog.Verifier, error) { return c.p.Keys(ctx, c.origin) }
+
+// Newest implements GossipLog.
+func (c copied) Newest(context.Context) (*tlog.SignedCheckpoint, error) {
+	b, err := c.m.Checkpoint(c.origin)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return tlog.ParseCheckpoint(b)
+}
+
+// Consistency implements GossipLog.
+func (c copied) Consistency(ctx context.Context, from, to int64) (tlog.Hash, []tlog.Hash, error) {
+	return c.l.Consistency(ctx, from, to)
 }

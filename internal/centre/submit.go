@@ -122,13 +122,17 @@ func (n *Node) admit(envelope []byte) (*statement.Envelope, key.Public, error) {
 		if err := env.Verify(k); err != nil {
 			return nil, key.Public{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		if t := env.Statement().PredicateType; t != statement.ReleaseType && t != statement.ForkAcceptedType && !isCircleKind(t) {
-		if t := env.Statement().PredicateType; t != statement.ReleaseType && t != statement.WithheldType && !isCircleKind(t) {
+		if t := env.Statement().PredicateType; !isOwnKind(t) && !isCircleKind(t) {
 			return nil, key.Public{}, fmt.Errorf("%w: predicate type %.200q is not known", ErrInvalid, t)
 		}
 		return env, k, nil
 	}
 	return nil, key.Public{}, fmt.Errorf("%w: %s: sign with the node's own statement key", ErrForbidden, env.KeyID())
+}
+
+// isOwnKind reports whether a predicate is what a node says for itself.
+func isOwnKind(t string) bool {
+	return t == statement.ReleaseType || t == statement.ForkAcceptedType || t == statement.WithheldType
 }
 
 // resume hands submissions to the log that an earlier process did not finish.

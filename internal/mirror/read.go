@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	xtlog "golang.org/x/mod/sumdb/tlog"
+
 	"vitrine.example/tlog"
 )
 
@@ -115,6 +117,23 @@ func (l *Log) Bundle(index int64) (out [][]byte, err error) {
 		out, at = append(out, b[at+2:end]), end
 	}
 	return out, nil
+}
+
+// Consistency returns the root of the first from entries and the consistency
+// proof to size to, 0 < from < to, of what the mirror checkpoint covers.
+func (l *Log) Consistency(_ context.Context, from, to int64) (root tlog.Hash, proof []tlog.Hash, err error) {
+	s := l.c.at()
+	if from <= 0 || from >= to || to > s.size() {
+		return root, nil, fmt.Errorf("proving growth of %s from %d to %d entries: %w", l.c.origin, from, to, ErrUnknown)
+	}
+	r := l.c.hashReader(s.checkpoint.Checkpoint)
+	if proof, err = xtlog.ProveTree(to, from, r); err == nil {
+		root, err = xtlog.TreeHash(from, r)
+	}
+	if err != nil {
+		return root, nil, fmt.Errorf("proving growth of %s from %d to %d entries: %w", l.c.origin, from, to, err)
+	}
+	return root, proof, nil
 }
 
 // Check reads all of a copy: every entry against its leaf hash, every tile
