@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vitrine.example/internal/backup"
 	"vitrine.example/internal/centre"
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/content"
@@ -60,6 +61,8 @@ var known = []struct {
 	{ledger.ErrFork, exitNo, "sign nothing, keep every copy, and tell the witnesses"},
 	{ledger.ErrBehind, exitNo, "find the newest copy, then: vitrine log restore DIR --from URL"},
 	{ledger.ErrThere, exitNo, "move the directory of the log away first, if it is not to be kept"},
+	{backup.ErrFormat, exitNo, "take another copy of the backup; nothing was put in place"},
+	{backup.ErrTooLarge, exitNo, "where you trust the backup, allow more with --max-bytes"},
 	{centre.ErrLogLost, exitNone, "vitrine log restore DIR --from URL"},
 	{centre.ErrHold, exitNo, "vitrine log resume DIR --from URL, for every witness and mirror of the log"},
 	{release.ErrConflict, exitNo, "a release cannot be changed; choose another --version or --seq"},

@@ -123,6 +123,12 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "--policy", "vitrine-policy.toml", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	if out, err := runIn(dir, bin, "backup", "node", "-o", "node.backup"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.Rename(filepath.Join(dir, "node.backup"), filepath.Join(dir, "kept.backup")); err != nil {
+		t.Fatal(err)
+	}
 	evidence, vkey := forkEvidence()
 	for name, data := range map[string][]byte{"evidence.fork": evidence, "log.vkey": vkey} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {

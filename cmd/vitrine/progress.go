@@ -20,6 +20,8 @@ var stages = map[string]struct {
 	release.StageLog:       {"waiting until the log has published it", false},
 	stageCheck:             {"checking the log's entries", false},
 	stageRebuild:           {"reading the log's entries", false},
+	stageBackup:            {"writing the backup", true},
+	stageRevival:           {"reading and verifying the backup", true},
 	stageRestore:           {"fetching and verifying the log's files", false},
 }
 

@@ -41,7 +41,7 @@ func ExportLog(ctx context.Context, dir, file string) (size int64, err error) {
 		}
 	}()
 	z := zip.NewWriter(f)
-	size, err = ledger.Export(ctx, filepath.Join(dir, logDir), v, func(name string, b []byte) error {
+	size, err = ledger.Export(ctx, filepath.Join(dir, logDir), v, 0, func(name string, b []byte) error {
 		w, err := z.Create(name)
 		if err == nil {
 			_, err = w.Write(b)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -112,8 +113,8 @@ func unlined(err error) error {
 }
 
 // wantEmpty refuses dir where something is in it. What a new file system brings
-// along does not count.
-func wantEmpty(dir string) error {
+// along does not count, nor do names in also.
+func wantEmpty(dir string, also ...string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -124,7 +125,7 @@ func wantEmpty(dir string) error {
 		return fmt.Errorf("making a node in %s: there is one already: %w", dir, fs.ErrExist)
 	}
 	for _, e := range entries {
-		if e.Name() == "lost+found" {
+		if e.Name() == "lost+found" || slices.Contains(also, e.Name()) {
 			continue
 		}
 		return fmt.Errorf("making a node in %s: the directory is not empty (%s): choose another, or empty it", dir, e.Name())

@@ -97,10 +97,8 @@ func (d *DB) openExisting(ctx context.Context, path string) error {
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
-	only := settings()
-	only["_pragma"] = slices.DeleteFunc(only["_pragma"], func(p string) bool { return p == "journal_mode(WAL)" })
+	only := existing()
 	only.Set("_query_only", "1")
-	only.Set("mode", "rw") // SQLite's own: never make the file
 	if err := d.pools(path, only); err != nil {
 		return err
 	}
@@ -108,6 +106,14 @@ func (d *DB) openExisting(ctx context.Context, path string) error {
 		return errors.Join(err, d.Close())
 	}
 	return nil
+}
+
+// existing are the settings for a file that is there and keeps its kind of journal.
+func existing() url.Values {
+	only := settings()
+	only["_pragma"] = slices.DeleteFunc(only["_pragma"], func(p string) bool { return p == "journal_mode(WAL)" })
+	only.Set("mode", "rw") // SQLite's own: never make the file
+	return only
 }
 
 // pools opens one connection that writes with these settings, and some that read.
