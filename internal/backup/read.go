@@ -118,10 +118,22 @@ func damaged(err error) error {
 	return fmt.Errorf("%w: %w", ErrFormat, err)
 }
 
+// blaming says of errors of reading that the archive is damaged, so that they can be
+// told from those of writing.
+type blaming struct{ r io.Reader }
+
+func (b *blaming) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = damaged(err)
+	}
+	return n, err
+}
+
 // member hands a file on and notes what the manifest must say of it.
 func (p *parser) member(h *tar.Header, first bool) error {
 	sum := sha256.New()
-	data := &bound{p.ctx, io.TeeReader(p.tar, sum)}
+	data := &bound{p.ctx, io.TeeReader(&blaming{p.tar}, sum)}
 	var err error
 	if first {
 		err = p.header(h, data)
@@ -132,7 +144,7 @@ func (p *parser) member(h *tar.Header, first bool) error {
 		return err
 	}
 	if _, err := io.Copy(io.Discard, data); err != nil {
-		return damaged(err)
+		return err
 	}
 	text := line(sum.Sum(nil), h.Size, h.Name)
 	p.size += int64(len(text))
@@ -146,7 +158,7 @@ func (p *parser) header(h *tar.Header, r io.Reader) error {
 	}
 	b, err := io.ReadAll(r)
 	if err != nil {
-		return damaged(err)
+		return err
 	}
 	text, ok := strings.CutPrefix(string(b), Format+"\n")
 	if !ok {

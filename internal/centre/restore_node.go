@@ -238,9 +238,7 @@ func (r *reviving) file(name string, size int64, in io.Reader, mode os.FileMode,
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	h := sha256.New()
-	if n, err := io.Copy(io.MultiWriter(f, h), in); errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: it ends within %s", backup.ErrFormat, name)
-	} else if err != nil {
+	if n, err := io.Copy(io.MultiWriter(f, h), in); err != nil {
 		return err
 	} else if n != size {
 		return fmt.Errorf("%w: %s has %d bytes, want %d", backup.ErrFormat, name, n, size)
