@@ -74,6 +74,9 @@ type Node struct {
 	mirror     *mirror.Mirror     // nil: none
 	pending    *witness.Pending   // checkpoints of the mirror
 	holdings   *holdings.Holdings // nil where there is no mirror
+	mirror     *mirror.Mirror     // nil: none
+	pending    *witness.Pending   // checkpoints of the mirror
+	stale      stale
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -137,6 +140,7 @@ func openAny(ctx context.Context, dir string, log *slog.Logger) (n *Node, err er
 	n = &Node{dir: dir, cfg: cfg, log: log, peers: newPeerClient(cfg.hosts), mended: make(chan struct{})}
 	n.neighbours = neighbours{changed: make(chan struct{}, 1), follows: map[string]string{}}
 	n.gossiping.wake = make(chan struct{}, 1)
+	n.stale.asked = make(chan struct{})
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := n.openParts(ctx); err != nil {
@@ -227,6 +231,7 @@ func (n *Node) start() {
 	n.work.Go(func() { n.gossip.Run(ctx, nil) })
 	n.work.Go(func() { n.followForks(ctx) })
 	n.work.Go(func() { n.fetch(ctx) })
+	n.work.Go(func() { n.watchOwn(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)
 	}

@@ -177,16 +177,17 @@ func holdNode(dir, why string) error {
 	return syncDirs(dir)
 }
 
-// onHold returns ErrHold where the mark is there.
+// onHold returns ErrHold, with the reason, where the mark is there.
 func onHold(dir string) error {
-	switch _, err := os.Lstat(filepath.Join(dir, holdFile)); {
-	case err == nil:
-		return ErrHold
-	case errors.Is(err, fs.ErrNotExist):
+	b, err := readSmall(filepath.Join(dir, holdFile))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	default:
-		return err
 	}
+	var mark struct{ Why string }
+	if err != nil || json.Unmarshal(b, &mark) != nil || mark.Why == "" {
+		return errors.Join(ErrHold, err) // whatever it is: it is there
+	}
+	return fmt.Errorf("%w (%s)", ErrHold, mark.Why)
 }
 
 // ResumeLog asks everybody in from for their checkpoint of the node's log, and

@@ -49,6 +49,9 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	if _, err := n.signingTime(); err != nil {
 		return release.Receipt{}, err
 	}
+	if err := n.fresh(ctx); err != nil {
+		return release.Receipt{}, err
+	}
 	if err := n.whole(ctx); err != nil {
 		return release.Receipt{}, err
 	}
