@@ -100,7 +100,7 @@ but nobody has signed it.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Int64Var(&o.Limits.Bytes, "max-bytes", 1<<40, "refuse a backup whose files are larger together, in `bytes`")
+	f.Int64Var(&o.Limits.Bytes, "max-bytes", 1<<40, "refuse more than these `bytes` of files")
 	c.jsonFlag(cmd)
 	return cmd
 }
