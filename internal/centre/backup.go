@@ -274,7 +274,7 @@ func keyFiles(dir string, cfg *Config) []string {
 	for _, path := range found {
 		out = append(out, keysDir+"/"+filepath.Base(path))
 	}
-	for _, name := range []string{cfg.StatementKey, cfg.LogKey, cfg.LogMLDSAKey, cfg.WitnessKey, cfg.WitnessMLDSAKey} {
+	for _, name := range []string{cfg.StatementKey, cfg.LogKey, cfg.LogMLDSAKey, cfg.WitnessKey, cfg.WitnessMLDSAKey, cfg.MirrorKey} {
 		if name != "" && !isAgentKey(name) && !slices.Contains(out, filepath.ToSlash(name)) {
 			out = append(out, name)
 		}

@@ -16,7 +16,7 @@ import (
 // configuration may have in a backup: the program's own, and those that a backup
 // must never bring.
 var reserved = []string{
-	ConfigFile, logDir, logDir + ".restoring", contentDir, runDir, clockFile, holdFile, witnessState,
+	ConfigFile, logDir, logDir + ".restoring", contentDir, mirrorsDir, runDir, clockFile, holdFile, witnessState,
 	databaseMember, databaseMember + "-wal", databaseMember + "-shm", databaseMember + ".lock",
 }
 
@@ -37,7 +37,7 @@ func isOwnFile(cfg *Config, name string) bool {
 		return true
 	}
 	return slices.Contains([]string{
-		cfg.WitnessPolicy, cfg.StatementKey, cfg.LogKey, cfg.LogMLDSAKey, cfg.WitnessKey, cfg.WitnessMLDSAKey,
+		cfg.WitnessPolicy, cfg.StatementKey, cfg.LogKey, cfg.LogMLDSAKey, cfg.WitnessKey, cfg.WitnessMLDSAKey, cfg.MirrorKey,
 	}, filepath.FromSlash(name))
 }
 
