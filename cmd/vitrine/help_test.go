@@ -129,6 +129,7 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	if err := os.Rename(filepath.Join(dir, "node.backup"), filepath.Join(dir, "kept.backup")); err != nil {
 		t.Fatal(err)
 	}
+	archives(t, bin, dir)
 	evidence, vkey := forkEvidence()
 	for name, data := range map[string][]byte{"evidence.fork": evidence, "log.vkey": vkey} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
@@ -146,6 +147,35 @@ func keepFork(t *testing.T, bin, dir string) {
 	if out, err := runIn(dir, bin, "fork", "add", "node", "evidence.fork"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// archives makes kept.zip of the node's log, with its key in node.vkey, and
+// other.zip of a log that the node mirrors.
+func archives(t *testing.T, bin, dir string) {
+	t.Helper()
+	do := func(args ...string) string {
+		out, err := runIn(dir, bin, args...)
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return out
+	}
+	vkey := func(node string) string {
+		for line := range strings.Lines(do("status", node)) {
+			if k, ok := strings.CutPrefix(line, "log key"); ok {
+				return strings.TrimSpace(k)
+			}
+		}
+		t.Fatalf("%s has no log key", node)
+		return ""
+	}
+	do("log", "export", "node", "--zip", "kept.zip")
+	if err := os.WriteFile(filepath.Join(dir, "node.vkey"), []byte(vkey("node")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	do("init", "third", "--url", "https://third.example", "--listen", "127.0.0.1:0")
+	do("log", "export", "third", "--zip", "other.zip")
+	do("mirror", "add", "--key", vkey("third"), "node", "third.example")
 }
 
 // loseLog makes lost, a node whose log lies in mirror alone.

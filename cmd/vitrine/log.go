@@ -12,7 +12,7 @@ import (
 func newLog(c *console) *cobra.Command {
 	return group("log", "look into a node's log", `  vitrine log check node`,
 		newLogCheck(c), newLogProof(c), newLogStatus(c), newLogVerifyFork(c),
-		newLogRestore(c), newLogResume(c), newLogExport(c))
+		newLogRestore(c), newLogResume(c), newLogExport(c), newLogVerifyArchive(c), newLogImport(c))
 }
 
 func newLogCheck(c *console) *cobra.Command {

@@ -83,29 +83,3 @@ than is here, or another history. Exits 1 where somebody has.`,
 	c.jsonFlag(cmd)
 	return cmd
 }
-
-func newLogExport(c *console) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "export DIR --zip FILE",
-		Short: "write the log into an archive that opens offline",
-		Long: `Write checkpoint, tiles and entries of a node's published log into a zip archive,
-under their names of C2SP tlog-tiles. The node may be served meanwhile. The
-archive is a source for vitrine log restore.`,
-		Example: `  vitrine log export node --zip log.zip`,
-		Args:    operands("DIR"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := need(cmd, "zip"); err != nil {
-				return err
-			}
-			n, err := centre.ExportLog(cmd.Context(), args[0], file)
-			if err != nil {
-				return nodeError(args[0], err)
-			}
-			return c.result(map[string]int64{"entries": n}, func() { c.row("entries", fmt.Sprint(n)) })
-		},
-	}
-	cmd.Flags().StringVar(&file, "zip", "", "`file` to write; must not be there")
-	c.jsonFlag(cmd)
-	return cmd
-}

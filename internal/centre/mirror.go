@@ -70,14 +70,14 @@ func (n *Node) openMirror(ctx context.Context) (err error) {
 	return err
 }
 
-// MirrorAsk is what the mirror of a node is asked. Do is add, list, show, check
-// or push.
+// MirrorAsk is what the mirror of a node is asked. Do is add, list, show, check,
+// push or import.
 type MirrorAsk struct {
 	Do     string   `json:"do"`
 	Origin string   `json:"origin,omitempty"`
 	Keys   []string `json:"keys,omitempty"`
 	Note   string   `json:"note,omitempty"`
-	URL    string   `json:"url,omitempty"` // of the mirror to push to
+	URL    string   `json:"url,omitempty"` // of the mirror to push to, or path of the archive to import
 }
 
 // MirrorAnswer is the answer.
@@ -137,6 +137,9 @@ func (n *Node) askMirror(ctx context.Context, q MirrorAsk) (*MirrorAnswer, error
 		err := p.Push(ctx)
 		a.Progress = p.Progress()
 		return a, err
+	}
+	if q.Do == "import" {
+		return n.importLog(ctx, q.URL)
 	}
 	if n.mirror == nil {
 		return nil, fmt.Errorf("%w: this node has none: give it a key with mirror-key in %s", ErrMirror, ConfigFile)

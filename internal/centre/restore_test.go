@@ -97,7 +97,7 @@ func TestRestoreLog(t *testing.T) {
 		}
 		// An archive of it opens in torchwood, all entries verified.
 		archive := filepath.Join(t.TempDir(), "000.zip")
-		if n, err := ExportLog(within(t), dir, archive); err != nil || n != 3 {
+		if n, err := ExportLog(within(t), dir, archive, ExportOptions{}); err != nil || n != 3 {
 			t.Errorf("exporting: %d, %v", n, err)
 		}
 		wantArchive(t, archive, 3)
