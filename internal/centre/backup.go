@@ -247,6 +247,9 @@ func (b *backing) others(ctx context.Context) error {
 	if err := b.small(ctx, clockFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if copies, err := os.ReadDir(filepath.Join(b.dir, mirrorsDir)); err == nil && len(copies) > 0 {
+		b.out.Missing = append(b.out.Missing, "the copies of other logs: keep "+mirrorsDir+"/ as well, or they are held after a restore")
+	}
 	names := []string{b.cfg.WitnessPolicy}
 	if b.o.Keys {
 		names = append(names, keyFiles(b.dir, b.cfg)...)
