@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"key":                          0,
 	"internal/agent":               0,
 	"internal/bastion":             0,
+	"internal/backup":              0,
 	"internal/clock":               0,
 	"internal/content":             0,
 	"internal/sbom":                0,

@@ -13,6 +13,7 @@ import (
 
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/witness"
+	"vitrine.example/tlog"
 )
 
 // copied copies a node's directory as `cp -r` does.
@@ -64,6 +65,7 @@ func TestStaleAtItsWitness(t *testing.T) {
 		h := connect(t, dir)
 		publish(t, h, "1.0", "first")
 		check(t, h.Close(within(t)))
+		wantCosignedKept(t, dir, nodeWitnessKeys(t, hw)[0])
 		old, older := copied(t, dir), copied(t, dir)
 		h = connect(t, dir) // one that is the newest goes on
 		publish(t, h, "1.1", "second")
@@ -150,3 +152,30 @@ func TestStaleInItsCircle(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// wantCosignedKept: a backup and an archive have the checkpoint that was cosigned,
+// and a restored log goes on showing that.
+func wantCosignedKept(t *testing.T, dir string, w tlog.Verifier) {
+	t.Helper()
+	shown, err := os.ReadFile(filepath.Join(dir, logDir, "cosigned"))
+	check(t, err)
+	place := t.TempDir()
+	file, archive := filepath.Join(place, "node.backup"), filepath.Join(place, "log.zip")
+	_, err = Backup(within(t), dir, file, BackupOptions{Keys: true})
+	check(t, err)
+	got, err := os.ReadFile(filepath.Join(restored(t, file, ""), logDir, "cosigned"))
+	if err != nil || string(got) != string(shown) {
+		t.Errorf("restored %q, %v, want %q", got, err, shown)
+	}
+	_, err = ExportLog(within(t), dir, archive, ExportOptions{})
+	check(t, err)
+	cfg, err := LoadConfig(dir)
+	check(t, err)
+	v, err := logVerifier(dir, cfg)
+	check(t, err)
+	p, err := tlog.ParsePolicy(fmt.Appendf(nil, "witness w %s\nquorum w\n", w))
+	check(t, err)
+	if r, err := VerifyArchive(within(t), archive, v, p, nil); err != nil || len(r.Cosigned) != 1 {
+		t.Errorf("an archive of a cosigned log: %+v, %v", r, err)
+	}
+}

@@ -2,9 +2,7 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"vitrine.example/tlog"
@@ -64,9 +62,5 @@ func RestoringDir(dir string) string { return dir + restoringSuffix }
 // Shown writes which checkpoint a restored log shows, where others cosign it;
 // empty: none. It must be one of those that [Restore] has compared.
 func Shown(dir string, raw []byte) error {
-	f := files{dir}
-	if _, err := os.Lstat(f.path(cosignedName)); !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%w: %s", ErrThere, f.path(cosignedName)))
-	}
-	return f.writeCosigned(raw)
+	return files{dir}.writeCosigned(raw)
 }

@@ -26,11 +26,14 @@ func Export(ctx context.Context, dir string, v tlog.Verifier, since int64, put f
 }
 
 func export(ctx context.Context, f files, v tlog.Verifier, since int64, put func(string, []byte) error) (int64, error) {
-	p, err := f.readPublished(v)
+	p, ok, err := f.readCosigned(v)
+	if err == nil && !ok {
+		p, err = f.readPublished(v)
+	}
 	if err != nil {
 		return 0, err
 	}
-	if p == nil {
+	if p == nil || p.raw == nil {
 		return 0, fmt.Errorf("%w: there is no checkpoint", ErrUnknown)
 	}
 	if since < 0 || since > p.size {
