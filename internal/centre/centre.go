@@ -74,8 +74,6 @@ type Node struct {
 	mirror     *mirror.Mirror     // nil: none
 	pending    *witness.Pending   // checkpoints of the mirror
 	holdings   *holdings.Holdings // nil where there is no mirror
-	mirror     *mirror.Mirror     // nil: none
-	pending    *witness.Pending   // checkpoints of the mirror
 	stale      stale
 
 	control  *controlServer

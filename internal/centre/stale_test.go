@@ -16,8 +16,8 @@ import (
 	"vitrine.example/tlog"
 )
 
-// copied copies a node's directory as `cp -r` does.
-func copied(t testing.TB, dir string) string {
+// olderCopy copies a node's directory as `cp -r` does.
+func olderCopy(t testing.TB, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
 	check(t, os.CopyFS(to, os.DirFS(dir)))
@@ -66,7 +66,7 @@ func TestStaleAtItsWitness(t *testing.T) {
 		publish(t, h, "1.0", "first")
 		check(t, h.Close(within(t)))
 		wantCosignedKept(t, dir, nodeWitnessKeys(t, hw)[0])
-		old, older := copied(t, dir), copied(t, dir)
+		old, older := olderCopy(t, dir), olderCopy(t, dir)
 		h = connect(t, dir) // one that is the newest goes on
 		publish(t, h, "1.1", "second")
 		check(t, h.Close(within(t)))
@@ -109,7 +109,7 @@ func TestStaleInItsCircle(t *testing.T) {
 	_, _, err := h.Say(within(t), c.Subjects(), c)
 	check(t, err)
 	check(t, h.Close(within(t)))
-	old, alone := copied(t, dir), copied(t, dir)
+	old, alone := olderCopy(t, dir), olderCopy(t, dir)
 	h = connect(t, dir)
 	publish(t, h, "1.1", "second")
 	publish(t, h, "1.2", "third")
