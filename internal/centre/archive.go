@@ -23,7 +23,7 @@ import (
 // Members of an archive of a log beside those of tlog-tiles (docs/spec/archive.md).
 const (
 	sinceMember     = "since"
-	statementMember = "statement/"
+	statementMember = "envelope/"
 	maxSince        = 20 // bytes
 )
 

@@ -175,7 +175,7 @@ func TestArchiveRefused(t *testing.T) {
 	}
 	for i, f := range files {
 		without := append(append([]zipped{}, files[:i]...), files[i+1:]...)
-		if !strings.HasPrefix(f.name, "statement/") {
+		if !strings.HasPrefix(f.name, "envelope/") {
 			refuse("without "+f.name, without...)
 		}
 		bad := bytes.Clone(f.data)
@@ -183,7 +183,7 @@ func TestArchiveRefused(t *testing.T) {
 		refuse("changed "+f.name, append(without, zipped{f.name, bad})...)
 		refuse("twice "+f.name, append(append([]zipped{}, files...), f)...)
 	}
-	for _, name := range []string{"../a", "tile/0/001", "tile/1/000.p/1", "tile/0/000", "statement/2", "statement/01", "statement/x", "x", "since", "tile", ".state/treeState"} {
+	for _, name := range []string{"../a", "tile/0/001", "tile/1/000.p/1", "tile/0/000", "envelope/2", "envelope/01", "envelope/x", "x", "since", "tile", ".state/treeState"} {
 		refuse("with "+name, append(append([]zipped{}, files...), zipped{name, files[1].data})...)
 	}
 	for _, since := range []string{"0\n", "1", "3\n", "-1\n", "01\n", strings.Repeat("1", 30)} {
@@ -192,10 +192,10 @@ func TestArchiveRefused(t *testing.T) {
 	swapped := append([]zipped{}, files...)
 	for i, f := range swapped {
 		switch f.name {
-		case "statement/0":
-			swapped[i].name = "statement/1"
-		case "statement/1":
-			swapped[i].name = "statement/0"
+		case "envelope/0":
+			swapped[i].name = "envelope/1"
+		case "envelope/1":
+			swapped[i].name = "envelope/0"
 		}
 	}
 	refuse("statements of each other", swapped...)
