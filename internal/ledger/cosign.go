@@ -126,8 +126,9 @@ func (l *Ledger) startPublished(h head) error {
 	return nil
 }
 
-// SetCosigner puts another Cosigner in the place of the one in use, for the next
-// checkpoint. nil publishes what is signed. What is published stays so.
+// SetCosigner puts another Cosigner in the place of the one in use. nil publishes
+// what is signed. What is published stays so; another Cosigner is asked for it at
+// once, for others may be wanted now than those who cosigned it.
 func (l *Ledger) SetCosigner(c Cosigner) error {
 	l.publishing.Lock()
 	defer l.publishing.Unlock()
@@ -141,7 +142,7 @@ func (l *Ledger) SetCosigner(c Cosigner) error {
 	if err != nil {
 		return fmt.Errorf("exchanging the cosigner of the log %s: %w", l.o.Dir, err)
 	}
-	l.cosigner = c
+	l.cosigner, l.cosignedAt = c, time.Time{}
 	if l.endRound != nil {
 		l.endRound()
 	}
