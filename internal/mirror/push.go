@@ -26,7 +26,7 @@ const (
 	maxConflicts = 8         // answers 409 in a row, before a later try
 	pushTimeout  = 5 * time.Minute
 	minBackoff   = time.Second
-	maxBackoff   = 5 * time.Minute
+	maxBackoff   = 30 * time.Second // so that a mirror that comes back has all within a minute
 )
 
 // Source is a log as tlog-tiles serves it: Read returns "checkpoint", or a tile
@@ -116,11 +116,15 @@ func (p *Pusher) Run(ctx context.Context, every time.Duration) {
 }
 
 func (p *Pusher) run(ctx context.Context, t *target, every time.Duration) {
-	backoff := minBackoff
+	backoff, said := minBackoff, ""
 	for {
 		wait, wake := every, t.wake
-		if err := p.push(ctx, t); err != nil && ctx.Err() == nil {
-			p.log.Warn("pushing to a mirror", "mirror", t.Name, "url", t.URL, "err", err)
+		err := p.push(ctx, t)
+		if ctx.Err() != nil {
+			return
+		}
+		said = p.say(t, err, said)
+		if err != nil {
 			wait = backoff/2 + rand.N(backoff) // else all would come again at once
 			backoff, wake = min(2*backoff, maxBackoff), nil
 		} else {
@@ -136,6 +140,21 @@ func (p *Pusher) run(ctx context.Context, t *target, every time.Duration) {
 		case <-timer.C:
 		}
 	}
+}
+
+// say tells the journal how a push went, once and not at every try: said is what
+// it was told last, and the answer what it knows now.
+func (p *Pusher) say(t *target, err error, said string) string {
+	switch {
+	case err == nil && said != "":
+		p.log.Info("a mirror is pushed to again", "mirror", t.Name, "url", t.URL)
+	case err != nil && err.Error() != said:
+		p.log.Warn("pushing to a mirror", "mirror", t.Name, "url", t.URL, "err", err)
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // Push pushes once to all targets, one after the other.
