@@ -29,7 +29,8 @@ const (
 // pauses nodes, cuts and spoils their network. Then all is healed, and the
 // promises of a circle have to hold: see (*circleWorld).judge.
 //
-// It runs itself again in network and mount namespaces of its own, as root or
+// The network is this process's: packets are delayed, lost, doubled, overtaken
+// and kept from passing by the test itself (see wire). It runs itself again in network and mount namespaces of its own, as root or
 // in a user namespace. The clock has none (CLOCK_REALTIME is not in time
 // namespaces), so it does not jump here: the tests of internal/clock, and those
 // of internal/centre and internal/ledger whose signers are guarded by it, see
@@ -118,7 +119,11 @@ type tormentor struct {
 	w     *circleWorld
 	rng   *rand.Rand
 	count map[string]int
+	long  bool // some faults last for minutes
 }
+
+// longFrom is from what time on there is time for faults that last.
+const longFrom = 10 * time.Minute
 
 // between is a time from low to high.
 func (f *tormentor) between(low, high time.Duration) time.Duration {
@@ -135,6 +140,7 @@ type fault struct {
 
 // run makes faults, one or two at a time, until the time is over.
 func (f *tormentor) run(t *testing.T, long time.Duration) {
+	f.long = long >= longFrom
 	for end := time.Now().Add(long); time.Now().Before(end); {
 		now := []fault{f.next()}
 		if f.rng.IntN(3) == 0 {
@@ -161,13 +167,17 @@ func (f *tormentor) run(t *testing.T, long time.Duration) {
 func (f *tormentor) next() fault {
 	a := f.w.nodes[f.rng.IntN(len(f.w.nodes))]
 	none := func() {}
+	if f.long && f.rng.IntN(20) == 0 {
+		long := f.between(time.Minute, 4*time.Minute)
+		return fault{fmt.Sprintf("long alone %s for %v", a.name, long), long, func() { f.w.wire.split(a.port) }, f.w.wire.join}
+	}
 	switch f.rng.IntN(8) {
 	case 0, 1:
 		down := f.between(time.Millisecond, 5*time.Second)
 		return fault{fmt.Sprintf("kill %s, away for %v", a.name, down), down, func() { a.kill(down) }, none}
 	case 2:
 		down := f.between(time.Millisecond, 3*time.Second)
-		return fault{fmt.Sprintf("kill-all, away for %v", down), down, func() {
+		return fault{fmt.Sprintf("kill-all nodes, away for %v", down), down, func() {
 			for _, n := range f.w.nodes {
 				n.kill(down)
 			}

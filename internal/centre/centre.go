@@ -42,7 +42,8 @@ import (
 // Bounds of waiting.
 const (
 	openTimeout   = time.Minute            // for the log's first checkpoint and repairs
-	heldPatience  = 3 * time.Second        // for a short-lived holder of the log
+	heldPatience  = 3 * time.Second        // for a holder of the log that may be reached instead
+	endPatience   = 15 * time.Second       // for a holder to end: a command waits 10 s for a publication
 	heldPause     = 100 * time.Millisecond // between tries
 	settleTimeout = 15 * time.Second       // for requests under way when a node stops
 )
@@ -88,11 +89,12 @@ type Node struct {
 
 // Open opens the node in dir. Where log is nil, the node logs to standard error
 // as its configuration says. While another process holds the node it tries
-// again for a few seconds and then fails with [ledger.ErrHeld].
+// again for some seconds, until a command that found nobody and holds the node
+// itself has ended, and then fails with [ledger.ErrHeld].
 func Open(ctx context.Context, dir string, log *slog.Logger) (*Node, error) {
 	for start := time.Now(); ; {
 		n, err := open(ctx, dir, log)
-		if err == nil || !errors.Is(err, ledger.ErrHeld) || time.Since(start) > heldPatience {
+		if err == nil || !errors.Is(err, ledger.ErrHeld) || time.Since(start) > endPatience {
 			return n, err
 		}
 		if err := pause(ctx, heldPause); err != nil {
