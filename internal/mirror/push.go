@@ -55,13 +55,9 @@ type Progress struct {
 
 // Pusher pushes one log to mirrors. Make it with [NewPusher].
 type Pusher struct {
-	source Source
-	client *http.Client
-	log    *slog.Logger
-	source Source
-	client *http.Client
-	log    *slog.Logger
-
+	source  Source
+	client  *http.Client
+	log     *slog.Logger
 	targets []*target
 }
 
