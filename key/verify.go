@@ -2,6 +2,7 @@ package key
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -27,10 +28,13 @@ var (
 
 // Verify checks sig over message (not a hash of it): ECDSA over SHA-256 of it,
 // in DER with the lower s, or pure Ed25519.
-func (p Public) Verify(message, sig []byte) error {
-	switch pub := p.Crypto().(type) {
+func (p Public) Verify(message, sig []byte) error { return p.verify(p.Crypto(), message, sig) }
+
+// verify is Verify with what Crypto returns.
+func (p Public) verify(pub crypto.PublicKey, message, sig []byte) error {
+	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		if _, err := parseECDSA(sig, false); err != nil {
+		if err := checkLowECDSA(sig); err != nil {
 			return fmt.Errorf("%w: %w", ErrSignature, err)
 		}
 		sum := sha256.Sum256(message)
@@ -55,8 +59,7 @@ func (p Public) Verify(message, sig []byte) error {
 func (p Public) CheckSignature(sig []byte) error {
 	switch p.alg {
 	case P256:
-		_, err := parseECDSA(sig, false)
-		return err
+		return checkLowECDSA(sig)
 	case Ed25519:
 		if len(sig) != ed25519.SignatureSize {
 			return fmt.Errorf("ed25519 signature of %d bytes, want %d", len(sig), ed25519.SignatureSize)
@@ -64,6 +67,15 @@ func (p Public) CheckSignature(sig []byte) error {
 		return nil
 	}
 	return errors.New("no key")
+}
+
+// checkLowECDSA says why sig is not a signature in DER with the lower s.
+func checkLowECDSA(sig []byte) error {
+	if isLowECDSA(sig) {
+		return nil
+	}
+	_, err := parseECDSA(sig, false)
+	return err
 }
 
 type ecdsaSig struct{ R, S *big.Int }

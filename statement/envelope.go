@@ -22,6 +22,7 @@ type Envelope struct {
 	sig     []byte
 	raw     []byte
 	said    *Statement
+	what    Predicate // of said, where it is one of ours
 }
 
 // maxSignature bounds a signature in bytes; those of P-256 and Ed25519 are shorter.
@@ -57,13 +58,13 @@ type signature struct {
 // space, and no character that needs an escape.
 func encodeEnvelope(payload []byte, keyID digest.Digest, sig []byte) []byte {
 	b := make([]byte, 0, base64.StdEncoding.EncodedLen(len(payload))+384)
-	b = append(b, `{"payload":"`...)
+	b = append(b, envelopePayload...)
 	b = base64.StdEncoding.AppendEncode(b, payload)
-	b = append(b, `","payloadType":"`+PayloadType+`","signatures":[{"keyid":"`...)
+	b = append(b, envelopeKey...)
 	b = append(b, keyID.String()...)
-	b = append(b, `","sig":"`...)
+	b = append(b, envelopeSig...)
 	b = base64.StdEncoding.AppendEncode(b, sig)
-	return append(b, `"}]}`...)
+	return append(b, envelopeEnd...)
 }
 
 // Parse reads the canonical encoding of an envelope, strictly, and checks the
@@ -78,23 +79,33 @@ func Parse(raw []byte) (*Envelope, error) {
 }
 
 func parse(raw []byte) (*Envelope, error) {
-	var w envelope
-	// Depth: the envelope, the list of signatures, a signature.
-	if err := strictjson.Unmarshal(raw, &w, strictjson.Limits{Size: MaxSize, Depth: 3}); err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
+	e, ok := plainEnvelope(raw)
+	if !ok {
+		var err error
+		if e, err = parseEnvelope(raw); err != nil {
+			return nil, fmt.Errorf("envelope: %w", err)
+		}
 	}
-	e, err := w.decode()
-	if err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
-	}
-	e.raw = encodeEnvelope(e.payload, e.keyID, e.sig)
-	if err := strictjson.Same(raw, e.raw); err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
-	}
-	if e.said, err = parsePayload(e.payload); err != nil {
+	var err error
+	if e.said, e.what, err = parsePayload(e.payload); err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
 	return e, nil
+}
+
+// parseEnvelope reads everything but the statement inside.
+func parseEnvelope(raw []byte) (*Envelope, error) {
+	var w envelope
+	// Depth: the envelope, the list of signatures, a signature.
+	if err := strictjson.Unmarshal(raw, &w, strictjson.Limits{Size: MaxSize, Depth: 3}); err != nil {
+		return nil, err
+	}
+	e, err := w.decode()
+	if err != nil {
+		return nil, err
+	}
+	e.raw = encodeEnvelope(e.payload, e.keyID, e.sig)
+	return e, strictjson.Same(raw, e.raw)
 }
 
 func (w *envelope) decode() (*Envelope, error) {
@@ -141,6 +152,16 @@ func (e *Envelope) Payload() []byte { return e.payload }
 
 // Statement returns what is said. Unauthenticated: do not trust before Verify.
 func (e *Envelope) Statement() *Statement { return e.said }
+
+// Release returns the release that is said, or says that it is no release, as
+// [Statement.Release] does. It was read with the envelope and is not to be
+// changed. Unauthenticated: do not trust before Verify.
+func (e *Envelope) Release() (*Release, error) {
+	if r, ok := e.what.(*Release); ok {
+		return r, nil
+	}
+	return e.said.Release()
+}
 
 // Verify reports whether k signed the envelope.
 func (e *Envelope) Verify(k key.Public) error {

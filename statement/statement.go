@@ -64,37 +64,58 @@ func (s *Statement) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parsePayload(payload); err != nil {
+	if _, _, err := parsePayload(payload); err != nil {
 		return nil, err
 	}
 	return payload, nil
 }
 
-// parsePayload reads a payload. Where the predicate is ours, there is one way to
-// write it; the bytes of others' are left as they were signed.
-func parsePayload(payload []byte) (*Statement, error) {
+// parsePayload reads a payload. Where the predicate is ours, it is returned as
+// well, and there is one way to write it; the bytes of others' are left as they
+// were signed.
+func parsePayload(payload []byte) (*Statement, Predicate, error) {
+	if s, ok := plainPayload(payload); ok && s.check() == nil {
+		if !s.isOurs() {
+			return s, nil, nil
+		}
+		if p, err := s.decode(); err == nil {
+			// All but the predicate has been read by its one form.
+			if want, err := strictjson.Canonical(p); err == nil && bytes.Equal(want, s.Predicate) {
+				return s, p, nil
+			}
+		}
+	}
+	return parseAnyPayload(payload)
+}
+
+// parseAnyPayload is parsePayload for any form of JSON.
+func parseAnyPayload(payload []byte) (*Statement, Predicate, error) {
 	s := new(Statement)
 	if err := strictjson.Unmarshal(payload, s, strictjson.Limits{Size: MaxSize, Depth: MaxDepth}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !strings.HasPrefix(s.PredicateType, Prefix) {
-		return s, nil
+	if !s.isOurs() {
+		return s, nil, nil
 	}
 	p, err := s.decode()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Encoding again what was understood shows every second way of saying it:
 	// white space, escapes, other spellings of a time, empty for absent.
 	want, err := strictjson.Canonical(understood{s.Type, s.Subject, s.PredicateType, p})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s, strictjson.Same(payload, want)
+	return s, p, strictjson.Same(payload, want)
 }
+
+// isOurs reports whether the predicate is of a type that this package knows or
+// a newer one will.
+func (s *Statement) isOurs() bool { return strings.HasPrefix(s.PredicateType, Prefix) }
 
 // understood is a [Statement] with its predicate decoded.
 type understood struct {

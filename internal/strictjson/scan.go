@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -13,10 +14,11 @@ const maxExact = 1<<53 - 1
 
 // check enforces the limits on data before any parser allocates for it, and,
 // with numbers, that RFC 8785 can carry each number. It needs no well-formed
-// JSON: what is malformed is refused by the parser after it.
-func check(data []byte, lim Limits, numbers bool) error {
+// JSON: what is malformed is refused by the parser after it. It reports whether
+// a null may be in it: whether an n stands outside of strings.
+func check(data []byte, lim Limits, numbers bool) (null bool, err error) {
 	if len(data) > lim.Size {
-		return newError(nil, 0, "", fmt.Errorf("%d bytes, at most %d are allowed", len(data), lim.Size))
+		return false, newError(nil, 0, "", fmt.Errorf("%d bytes, at most %d are allowed", len(data), lim.Size))
 	}
 	depth := 0
 	for i := 0; i < len(data); i++ {
@@ -25,29 +27,43 @@ func check(data []byte, lim Limits, numbers bool) error {
 			i = stringEnd(data, i)
 		case c == '{' || c == '[':
 			if depth++; depth > lim.Depth {
-				return newError(data, i, "", fmt.Errorf("nested deeper than %d", lim.Depth))
+				return false, newError(data, i, "", fmt.Errorf("nested deeper than %d", lim.Depth))
 			}
 		case c == '}' || c == ']':
 			depth--
+		case c == 'n':
+			null = true
 		case numbers && (c == '-' || '0' <= c && c <= '9'):
 			end := numberEnd(data, i)
 			if err := exactNumber(string(data[i:end])); err != nil {
-				return newError(data, i, pointerAt(data, i), err)
+				return false, newError(data, i, pointerAt(data, i), err)
 			}
 			i = end - 1
 		}
 	}
-	return nil
+	return null, nil
 }
 
 // stringEnd returns the index of the quote that ends the string at data[i].
 func stringEnd(data []byte, i int) int {
-	for i++; i < len(data) && data[i] != '"'; i++ {
-		if data[i] == '\\' {
-			i++
+	i++
+	for quote := -1; ; {
+		if i > len(data) {
+			return i
 		}
+		if quote < i { // the one that was found was behind a backslash
+			n := bytes.IndexByte(data[i:], '"')
+			if n < 0 {
+				n = len(data) - i
+			}
+			quote = i + n
+		}
+		n := bytes.IndexByte(data[i:quote], '\\')
+		if n < 0 {
+			return quote
+		}
+		i += n + 2
 	}
-	return i
 }
 
 func numberEnd(data []byte, i int) int {

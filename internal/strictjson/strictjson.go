@@ -55,10 +55,14 @@ func (l Limits) orDefault() Limits {
 // on data alone; it is not to be used where reading fails. Numbers that v keeps
 // raw are not examined.
 func Unmarshal(data []byte, v any, lim Limits) error {
-	if err := check(data, lim.orDefault(), false); err != nil {
+	null, err := check(data, lim.orDefault(), false)
+	if err != nil {
 		return err
 	}
-	return decode(data, v)
+	if null {
+		return decode(data, v, nullOptions)
+	}
+	return decode(data, v, options)
 }
 
 // UnmarshalCanonical is [Unmarshal] for data that must also be byte for byte
@@ -109,7 +113,7 @@ func Canonicalize(data []byte, lim Limits) ([]byte, error) {
 
 // canonicalize works in place.
 func canonicalize(data []byte, lim Limits) ([]byte, error) {
-	if err := check(data, lim, true); err != nil {
+	if _, err := check(data, lim, true); err != nil {
 		return nil, err
 	}
 	v := jsontext.Value(data)
@@ -125,13 +129,17 @@ var strictBase64 = base64.StdEncoding.Strict()
 
 // Base64 decodes standard base64 (RFC 4648, section 4), canonical form only:
 // with padding, zero trailing bits, and nothing between the characters.
-func Base64(s string) ([]byte, error) {
-	b, err := strictBase64.DecodeString(s)
+func Base64(s string) ([]byte, error) { return DecodeBase64([]byte(s)) }
+
+// DecodeBase64 is [Base64] for a text in a slice, which it does not keep.
+func DecodeBase64(s []byte) ([]byte, error) {
+	b := make([]byte, base64.StdEncoding.DecodedLen(len(s)))
+	n, err := strictBase64.Decode(b, s)
 	if err != nil {
 		return nil, fmt.Errorf("base64: %w", err)
 	}
-	if base64.StdEncoding.EncodedLen(len(b)) != len(s) {
+	if base64.StdEncoding.EncodedLen(n) != len(s) {
 		return nil, errors.New("base64: line breaks inside")
 	}
-	return b, nil
+	return b[:n], nil
 }
