@@ -2,6 +2,8 @@ package statement_test
 
 import (
 	"bytes"
+	"reflect"
+	"strings"
 	"testing"
 
 	"vitrine.example/digest"
@@ -31,6 +33,7 @@ func FuzzParse(f *testing.F) {
 		if e.Verify(k.Public()) == nil {
 			t.Fatal("verifies with a fresh key")
 		}
+		checkReadStrictly(t, e)
 		checkSignedAgain(t, e, k)
 	})
 }
@@ -41,6 +44,16 @@ func FuzzPayload(f *testing.F) {
 		f.Add(read(f, "golden", name, "payload.json"))
 	}
 	f.Add(encode(f, foreign()))
+	// Of the usual form, and nearly of it.
+	for _, sum := range []string{sum("x").String(), sum("x").String()[1:], strings.ToUpper(sum("x").String())} {
+		for _, name := range []string{"a", "", `a\"`, "\\u0061", "\x7f", "ä", `a","uri":"x:y`} {
+			for _, predicate := range []string{`{}`, `{"a":null}`, `{"a":1,"a":2}`, `{ "b":[1e400,"\\"]}`, "{\"a\":\"\xff\"}", `[]`,
+				strings.Repeat(`{"a":`, statement.MaxDepth-1) + "1" + strings.Repeat("}", statement.MaxDepth-1)} {
+				f.Add([]byte(`{"_type":"https://in-toto.io/Statement/v1","predicate":` + predicate + `,"predicateType":"x:y","subject":[{"digest":{"sha256":"` +
+					sum + `"},"name":"` + name + `"},{"digest":{"sha256":"` + sum + `"},"name":"b"}]}`))
+			}
+		}
+	}
 	k := newSigner(f, key.Ed25519)
 	about := []statement.Subject{statement.NewSubject("Programme", digest.Of([]byte("x")))}
 	c := aCircle(f)
@@ -72,8 +85,33 @@ func FuzzPayload(f *testing.F) {
 		if !bytes.Equal(e.Payload(), payload) {
 			t.Fatal("another payload")
 		}
+		checkReadStrictly(t, e)
 		checkSignedAgain(t, e, k)
 	})
+}
+
+// checkReadStrictly asks the strict reader of JSON for the same statement:
+// Parse reads what has its usual form without it.
+func checkReadStrictly(t *testing.T, e *statement.Envelope) {
+	t.Helper()
+	var s statement.Statement
+	if err := strictjson.Unmarshal(e.Payload(), &s, strictjson.Limits{Size: statement.MaxSize, Depth: statement.MaxDepth}); err != nil {
+		t.Fatalf("the strict reader refuses it: %v", err)
+	}
+	if !reflect.DeepEqual(&s, e.Statement()) {
+		t.Fatalf("read as %+v, and strictly as %+v", e.Statement(), &s)
+	}
+	if s.PredicateType != statement.ReleaseType {
+		return
+	}
+	if canonical, err := strictjson.Canonicalize(e.Payload(), strictjson.Limits{}); err != nil || !bytes.Equal(canonical, e.Payload()) {
+		t.Fatalf("a release, and not canonical: %v", err)
+	}
+	have, err := e.Release()
+	want, err2 := s.Release()
+	if err != nil || err2 != nil || !reflect.DeepEqual(have, want) {
+		t.Fatalf("the release %+v (%v), and strictly %+v (%v)", have, err, want, err2)
+	}
 }
 
 func checkSignedAgain(t *testing.T, e *statement.Envelope, k *key.Signer) {

@@ -87,17 +87,43 @@ func rekordKind(alg key.Algorithm, pae []byte) (keyDetails, algorithm string, su
 // entry of Rekor v2 in RFC 8785 form. k must be the key that Verify accepts;
 // Leaf checks no more than that the envelope names it.
 func (e *Envelope) Leaf(k key.Public) ([]byte, error) {
-	if id := k.ID(); k.IsZero() || id != e.keyID {
-		return nil, fmt.Errorf("leaf: the statement names key %s, not %s", e.keyID, id)
-	}
-	if err := k.CheckSignature(e.sig); err != nil {
-		return nil, fmt.Errorf("leaf: %w", err)
-	}
-	details, algorithm, sum, err := rekordKind(k.Algorithm(), PAE(PayloadType, e.payload))
+	leaf, err := e.leaf(k, k.ID(), PAE(PayloadType, e.payload))
 	if err != nil {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
+	return leaf, nil
+}
+
+// leaf is Leaf with the key's ID and what it signed.
+func (e *Envelope) leaf(k key.Public, id digest.Digest, pae []byte) ([]byte, error) {
+	if k.IsZero() || id != e.keyID {
+		return nil, fmt.Errorf("the statement names key %s, not %s", e.keyID, id)
+	}
+	if err := k.CheckSignature(e.sig); err != nil {
+		return nil, err
+	}
+	details, algorithm, sum, err := rekordKind(k.Algorithm(), pae)
+	if err != nil {
+		return nil, err
+	}
 	return encodeRekord(details, algorithm, sum, e.sig, k), nil
+}
+
+// VerifyLeaf reports whether v signed the envelope and leaf is what a log holds
+// of that: [Envelope.Verify] and [Envelope.Leaf] at once, for who checks many.
+func (e *Envelope) VerifyLeaf(v *key.Verifier, leaf []byte) error {
+	pae := PAE(PayloadType, e.payload)
+	want, err := e.leaf(v.Key(), v.ID(), pae)
+	if err != nil {
+		return fmt.Errorf("leaf: %w", err)
+	}
+	if !bytes.Equal(leaf, want) {
+		return errors.New("leaf: of another statement, or another signature")
+	}
+	if err := v.Verify(pae, e.sig); err != nil {
+		return fmt.Errorf("statement: %w", err)
+	}
+	return nil
 }
 
 // encodeRekord writes the canonical form: names in order, no white space, no

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -148,4 +149,51 @@ func TestParseLeafRefuses(t *testing.T) {
 			t.Errorf("%s: error %v does not say %q", name, err, c.want)
 		}
 	}
+}
+
+// VerifyLeaf accepts the leaf that Leaf writes, of the key that signed, alone.
+func TestVerifyLeaf(t *testing.T) {
+	for _, alg := range []key.Algorithm{key.P256, key.Ed25519} {
+		k, other := newSigner(t, alg), newSigner(t, alg)
+		e := sign(t, fullRelease(), k)
+		leaf, err := e.Leaf(k.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := k.Public().Verifier()
+		if err := e.VerifyLeaf(v, leaf); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
+		r := fullRelease()
+		r.Version += "x"
+		wantError(t, sign(t, r, k).VerifyLeaf(v, leaf), "of another statement")
+		wantError(t, e.VerifyLeaf(v, leaf[1:]), "of another statement")
+		wantError(t, e.VerifyLeaf(v, nil), "of another statement")
+		wantError(t, e.VerifyLeaf(other.Public().Verifier(), leaf), "the statement names key")
+		wantError(t, e.VerifyLeaf(key.Public{}.Verifier(), leaf), "the statement names key")
+
+		forged := forge(t, e, other)
+		leaf, err = forged.Leaf(k.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := forged.VerifyLeaf(v, leaf); !errors.Is(err, key.ErrSignature) {
+			t.Errorf("%s: signed by another key under the name of this one: %v", alg, err)
+		}
+	}
+}
+
+// forge puts the signature of another key into an envelope that names the key of e.
+func forge(t *testing.T, e *statement.Envelope, other *key.Signer) *statement.Envelope {
+	t.Helper()
+	sig, err := other.Sign(statement.PAE(statement.PayloadType, e.Payload()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	forged, err := statement.Parse([]byte(strings.Replace(string(e.Bytes()), b64(e.Signature()), b64(sig), 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return forged
 }

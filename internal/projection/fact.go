@@ -40,9 +40,9 @@ type fact struct {
 	index    int64
 	kind     Kind
 	leafHash tlog.Hash
-	raw      []byte // the entry; not kept once it is checked
-	loose    bool   // taken for a statement's by its end alone
-	leaf     statement.Leaf
+	raw      []byte        // the entry; not kept once it is checked
+	loose    bool          // taken for a statement's by its end alone
+	signer   *key.Verifier // of a statement; not kept either
 	key      digest.Digest
 	said     digest.Digest // the envelope that is said to stand behind it
 	pending  bool          // the journal does not know that the log has it
@@ -169,7 +169,8 @@ func parse(index int64, raw []byte) fact {
 		f.kind = Commitment
 		return f
 	}
-	f.kind, f.raw, f.leaf, f.key = Statement, raw, leaf, leaf.Key.ID()
+	f.kind, f.raw, f.signer = Statement, raw, leaf.Key.Verifier()
+	f.key = f.signer.ID()
 	return f
 }
 
@@ -192,7 +193,7 @@ func (f *follow) check(ctx context.Context, facts []fact, t trust) (int, error) 
 func (f *follow) join(ctx context.Context, e *fact, t trust) (int, error) {
 	defer func() {
 		e.tighten()
-		e.raw, e.leaf = nil, statement.Leaf{}
+		e.raw, e.signer = nil, nil
 	}()
 	switch {
 	case e.kind != Statement:
@@ -226,15 +227,12 @@ func (e *fact) believe(b []byte) {
 	if err != nil {
 		return
 	}
-	if again, err := env.Leaf(e.leaf.Key); err != nil || !bytes.Equal(again, e.raw) {
-		return
-	}
-	if env.Verify(e.leaf.Key) != nil {
+	if env.VerifyLeaf(e.signer, e.raw) != nil {
 		return
 	}
 	s := env.Statement()
 	if s.PredicateType == statement.ReleaseType {
-		if e.release, err = s.Release(); err != nil {
+		if e.release, err = env.Release(); err != nil {
 			return
 		}
 	}

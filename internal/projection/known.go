@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"sync"
 
-	"vitrine.example/digest"
 	"vitrine.example/key"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
@@ -15,12 +14,7 @@ import (
 // what can be spared where the envelope gives the same entry again.
 type known struct {
 	mu   sync.RWMutex
-	keys map[string]knownKey // by the end of an entry
-}
-
-type knownKey struct {
-	key key.Public
-	id  digest.Digest
+	keys map[string]*key.Verifier // by the end of an entry
 }
 
 // maxKnown bounds how many keys are remembered; a hostile log has any number.
@@ -42,16 +36,16 @@ func (k *known) parse(index int64, raw []byte) fact {
 	if ok {
 		return fact{
 			index: index, kind: Statement, loose: true, leafHash: tlog.LeafHash(raw), raw: raw,
-			leaf: statement.Leaf{Kind: statement.LeafStatement, Key: have.key}, key: have.id,
+			signer: have, key: have.ID(),
 		}
 	}
 	f := parse(index, raw)
 	if f.kind == Statement {
 		k.mu.Lock()
 		if k.keys == nil || len(k.keys) >= maxKnown {
-			k.keys = map[string]knownKey{}
+			k.keys = map[string]*key.Verifier{}
 		}
-		k.keys[string(raw[at:])] = knownKey{f.leaf.Key, f.key}
+		k.keys[string(raw[at:])] = f.signer
 		k.mu.Unlock()
 	}
 	return f
