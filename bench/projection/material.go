@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"time"
 
 	xtlog "golang.org/x/mod/sumdb/tlog"
@@ -79,14 +82,12 @@ func makeNode(ctx context.Context, dir, algorithm, listen string, n, everyReleas
 func (m *material) bundle(ctx context.Context, db *store.DB, width, everyRelease int64) error {
 	var raw []byte
 	var leaves, envelopes [][]byte
+	made, err := m.statements(width, everyRelease)
+	if err != nil {
+		return err
+	}
 	for i := range width {
-		env, leaf, err := m.statement(m.size+i, everyRelease)
-		if err != nil {
-			return err
-		}
-		if err := m.put(env); err != nil {
-			return err
-		}
+		env, leaf := made[i].env, made[i].leaf
 		if len(m.sample) < 20_000 {
 			m.sample = append(m.sample, signed{statement.PAE(statement.PayloadType, env.Payload()), env.Signature()})
 		}
@@ -116,6 +117,32 @@ func (m *material) bundle(ctx context.Context, db *store.DB, width, everyRelease
 		}
 		return nil
 	})
+}
+
+// entry is a statement and what the log holds of it.
+type entry struct {
+	env  *statement.Envelope
+	leaf []byte
+}
+
+// statements makes the next statements and puts them into the content store, on
+// all processors.
+func (m *material) statements(width, everyRelease int64) ([]entry, error) {
+	made := make([]entry, width)
+	workers := int64(runtime.GOMAXPROCS(0))
+	errs := make([]error, workers)
+	var work sync.WaitGroup
+	for w := range workers {
+		work.Go(func() {
+			for i := w; i < width && errs[w] == nil; i += workers {
+				if made[i].env, made[i].leaf, errs[w] = m.statement(m.size+i, everyRelease); errs[w] == nil {
+					errs[w] = m.put(made[i].env)
+				}
+			}
+		})
+	}
+	work.Wait()
+	return made, errors.Join(errs...)
 }
 
 // statement signs the statement for an index: one in every so many is a release.

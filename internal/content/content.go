@@ -94,7 +94,8 @@ func (s *Store) make() error {
 
 // path is where d is under class c.
 func (s *Store) path(c Class, d digest.Digest) string {
-	return filepath.Join(s.shard(c, d), d.String())
+	name := d.String()
+	return s.dir + "/" + string(c) + "/" + name[:2] + "/" + name // clean already, and often asked for
 }
 
 // shard is the directory of d under class c.

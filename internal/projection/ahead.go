@@ -10,6 +10,18 @@ type ahead struct {
 	err   error
 }
 
+// bufferSize is more than nearly all statements have.
+const bufferSize = 16 << 10
+
+// buffer returns room for a statement that is not kept.
+func (p *Projection) buffer() *[]byte {
+	if b, ok := p.buffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, bufferSize)
+	return &b
+}
+
 // readAhead begins to read a batch, where no other log has one on its way: what
 // is read ahead takes memory.
 func (f *follow) readAhead(ctx context.Context, from, to int64) {

@@ -205,7 +205,9 @@ func (f *follow) join(ctx context.Context, e *fact, t trust) (int, error) {
 		e.problem = problemUnknown
 		return 0, nil
 	}
-	b, err := f.p.Content.ReadPublic(ctx, e.said, statement.MaxSize)
+	buf := f.p.buffer()
+	defer f.p.buffers.Put(buf)
+	b, err := f.p.Content.ReadPublicInto(ctx, e.said, statement.MaxSize, *buf)
 	switch {
 	case errors.Is(err, content.ErrUnknown):
 		e.problem = problemUnknown

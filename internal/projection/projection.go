@@ -99,11 +99,12 @@ type Options struct {
 // Projection is safe for use by several goroutines.
 type Projection struct {
 	Options
-	turn   chan struct{} // held while a batch is checked and written
-	spare  chan struct{} // held by the one batch that is read ahead
-	own    *follow       // nil where Log is
-	work   sync.WaitGroup
-	adding sync.Mutex // one Follow, Drop or Rebuild at a time
+	turn    chan struct{} // held while a batch is checked and written
+	spare   chan struct{} // held by the one batch that is read ahead
+	own     *follow       // nil where Log is
+	work    sync.WaitGroup
+	buffers sync.Pool  // of *[]byte, to read statements into
+	adding  sync.Mutex // one Follow, Drop or Rebuild at a time
 
 	mu      sync.Mutex
 	follows map[string]*follow

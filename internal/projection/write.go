@@ -59,10 +59,8 @@ type rows struct {
 }
 
 // rowsAtOnce is how many rows go into one statement; the last ones go one by
-// one, so that there are two texts for each table. SQLite searches a list of all
-// names of parameters for each of them: of 64 rows at once each takes 40 µs
-// longer than of 8.
-const rowsAtOnce = 8
+// one, so that there are two texts for each table.
+const rowsAtOnce = 16
 
 func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
 
@@ -83,7 +81,7 @@ func (r *rows) writeBy(ctx context.Context, tx *store.Tx, n int, args []any) (le
 	if len(args) < n {
 		return args, nil
 	}
-	insert, err := tx.PrepareContext(ctx, r.text(n/len(r.columns)))
+	insert, err := tx.PrepareContext(ctx, r.text(tx, n/len(r.columns)))
 	if err != nil {
 		return nil, err
 	}
@@ -97,23 +95,8 @@ func (r *rows) writeBy(ctx context.Context, tx *store.Tx, n int, args []any) (le
 }
 
 // text is the statement for n rows.
-func (r *rows) text(n int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", r.table, strings.Join(r.columns, ", "))
-	for i := range n * len(r.columns) {
-		switch i % len(r.columns) {
-		case 0:
-			if i > 0 {
-				b.WriteString("), ")
-			}
-			b.WriteByte('(')
-		default:
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "$%d", i+1)
-	}
-	b.WriteByte(')')
-	return b.String()
+func (r *rows) text(tx *store.Tx, n int) string {
+	return "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") VALUES " + tx.Values(n, len(r.columns))
 }
 
 // rowSet is what a batch writes.

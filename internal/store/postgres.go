@@ -135,6 +135,8 @@ func (e *postgresEngine) updating() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelSerializable}
 }
 
+func (e *postgresEngine) parameter(n int) string { return "$" + strconv.Itoa(n) }
+
 func (e *postgresEngine) tables() string {
 	return "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 }

@@ -226,6 +226,10 @@ func (e *sqliteEngine) updating() *sql.TxOptions { return &sql.TxOptions{} } // 
 
 func (e *sqliteEngine) tables() string { return "SELECT name FROM sqlite_schema WHERE type = 'table'" }
 
+// parameter has no number: SQLite's driver asks for the name of each parameter,
+// and SQLite searches the list of all names for it.
+func (e *sqliteEngine) parameter(int) string { return "?" }
+
 // code returns the primary result code in err, or 0.
 func code(err error) int {
 	if se, ok := errors.AsType[*sqlite.Error](err); ok {

@@ -48,6 +48,7 @@ type DB struct {
 type Tx struct {
 	*sql.Tx
 	renamed *strings.Replacer // nil: no table
+	engine  engine
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -67,6 +68,9 @@ type engine interface {
 	updating() *sql.TxOptions
 	// tables is a query for the names of all tables.
 	tables() string
+	// parameter is how a query writes its nth parameter, from 1 on, where each
+	// stands once and in order.
+	parameter(n int) string
 	// check is DB.Check.
 	check(ctx context.Context, read *sql.DB) error
 }
@@ -147,7 +151,7 @@ func (d *DB) run(ctx context.Context, db *sql.DB, o *sql.TxOptions, f func(conte
 		return d.explain("beginning a transaction", err)
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after Commit
-	if err := f(ctx, &Tx{Tx: tx}); err != nil {
+	if err := f(ctx, &Tx{Tx: tx, engine: d.engine}); err != nil {
 		return d.engine.classify(because(ctx, err))
 	}
 	if o.ReadOnly {
