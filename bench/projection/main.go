@@ -37,7 +37,7 @@ func main() {
 	vitrine := flag.String("vitrine", "bin/vitrine", "the program, for the restart and for its rebuild")
 	rounds := flag.Int("rounds", 5, "restarts")
 	profile := flag.String("cpuprofile", "", "write a profile of the rebuild here")
-	keep := flag.String("dir", "", "make the node in this directory and keep it")
+	keep := flag.String("dir", "", "make the node in this directory and keep it, or use the one that was made there")
 	flag.Parse()
 	if err := run(context.Background(), *n, max(*releases, 1), *algorithm, *vitrine, *rounds, *profile, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "projection:", err)
@@ -54,16 +54,13 @@ func run(ctx context.Context, n, releases int64, algorithm, vitrine string, roun
 		defer os.RemoveAll(tmp) //nolint:errcheck // a temporary directory
 		dir = filepath.Join(tmp, "node")
 	}
-	listen, err := freeAddress()
-	if err != nil {
-		return err
-	}
 	start := time.Now()
-	m, err := makeNode(ctx, dir, algorithm, listen, n, releases)
+	m, err := makeNode(ctx, dir, algorithm, n, releases)
 	if err != nil {
 		return fmt.Errorf("making the node: %w", err)
 	}
-	fmt.Printf("%d statements, %s, one in %d a release; made in %.1f s\n", n, algorithm, releases, time.Since(start).Seconds())
+	fmt.Printf("%d statements, %s, one in %d a release; made in %.1f s\n",
+		m.size, m.signer.Public().Algorithm(), releases, time.Since(start).Seconds())
 	bare := m.bareRate()
 	fmt.Printf("verify alone, all processors   %8.0f /s\n", bare)
 	rate, cpu, err := m.rebuild(ctx, profile)
@@ -76,7 +73,7 @@ func run(ctx context.Context, n, releases int64, algorithm, vitrine string, roun
 	}
 	fmt.Printf("vitrine projection rebuild     %8.0f /s   %.2f of verify alone\n", rate, rate/bare)
 	for range rounds {
-		d, err := m.restart(ctx, vitrine, listen)
+		d, err := m.restart(ctx, vitrine)
 		if err != nil {
 			return fmt.Errorf("starting the node: %w", err)
 		}
@@ -164,6 +161,9 @@ func (m *material) rebuild(ctx context.Context, profile string) (rate, cpu float
 		defer pprof.StopCPUProfile()
 	}
 	start, used := time.Now(), cpuTime()
+	if err := p.Rebuild(ctx); err != nil { // of nothing, unless the node was used before
+		return 0, 0, err
+	}
 	for {
 		if took, err := p.Step(ctx); err != nil || took == 0 {
 			d := time.Since(start)
@@ -196,7 +196,7 @@ func (m *material) command(ctx context.Context, vitrine string) (float64, error)
 }
 
 // restart starts the node, waits until it is ready, and stops it.
-func (m *material) restart(ctx context.Context, vitrine, listen string) (time.Duration, error) {
+func (m *material) restart(ctx context.Context, vitrine string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, vitrine, "serve", m.dir)
 	cmd.Stderr = io.Discard
 	start := time.Now()
@@ -205,7 +205,7 @@ func (m *material) restart(ctx context.Context, vitrine, listen string) (time.Du
 	}
 	var ready time.Duration
 	for ready == 0 && time.Since(start) < time.Minute {
-		res, err := http.Get("http://" + listen + "/readyz")
+		res, err := http.Get("http://" + m.listen + "/readyz")
 		if err == nil {
 			res.Body.Close() //nolint:errcheck // read to nowhere
 			if res.StatusCode == http.StatusOK {

@@ -40,26 +40,31 @@ type signed struct{ pae, sig []byte }
 // material is a node with a log of statements, as if they had been released on it.
 type material struct {
 	dir    string
+	listen string
 	signer *key.Signer
 	sample []signed
 	hashes []xtlog.Hash // stored, as package tlog numbers them
 	size   int64
 }
 
-// makeNode makes a node and fills it, without the syncs that a node does.
-func makeNode(ctx context.Context, dir, algorithm, listen string, n, everyRelease int64) (*material, error) {
-	err := centre.Init(ctx, dir, centre.InitOptions{
+// makeNode makes a node and fills it, without the syncs that a node does. One
+// that is there is taken as it is.
+func makeNode(ctx context.Context, dir, algorithm string, n, everyRelease int64) (*material, error) {
+	if made, err := os.ReadFile(filepath.Join(dir, "log", "checkpoint")); err == nil {
+		return usedNode(dir, made, everyRelease)
+	}
+	listen, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	err = centre.Init(ctx, dir, centre.InitOptions{
 		URL: "http://" + listen, Listen: listen, Algorithm: algorithm,
 	})
 	if err != nil {
 		return nil, err
 	}
-	private, err := key.ReadPrivateFile(filepath.Join(dir, "keys", "statement.pem"))
-	if err != nil {
-		return nil, err
-	}
-	m := &material{dir: dir}
-	if m.signer, err = key.NewSigner(private); err != nil {
+	m := &material{dir: dir, listen: listen}
+	if err := m.readKey(); err != nil {
 		return nil, err
 	}
 	db, err := store.Open(ctx, filepath.Join(dir, "vitrine.db"))
@@ -78,6 +83,49 @@ func makeNode(ctx context.Context, dir, algorithm, listen string, n, everyReleas
 	return m, m.finish()
 }
 
+func (m *material) readKey() error {
+	private, err := key.ReadPrivateFile(filepath.Join(m.dir, "keys", "statement.pem"))
+	if err != nil {
+		return err
+	}
+	m.signer, err = key.NewSigner(private)
+	return err
+}
+
+// usedNode is the material of a node that was made before.
+func usedNode(dir string, checkpoint []byte, everyRelease int64) (*material, error) {
+	c, err := tlog.ParseCheckpoint(checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := centre.LoadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	m := &material{dir: dir, listen: conf.Listen, size: c.Size}
+	if err := m.readKey(); err != nil {
+		return nil, err
+	}
+	for i := range min(m.size, sampleSize) {
+		env, _, err := m.statement(i, everyRelease)
+		if err != nil {
+			return nil, err
+		}
+		m.take(env)
+	}
+	return m, nil
+}
+
+// sampleSize is how many statements the bare verifying is done with.
+const sampleSize = 20_000
+
+// take adds the statement to the sample while that is not large enough.
+func (m *material) take(env *statement.Envelope) {
+	if len(m.sample) < sampleSize {
+		m.sample = append(m.sample, signed{statement.PAE(statement.PayloadType, env.Payload()), env.Signature()})
+	}
+}
+
 // bundle adds statements and the files of the log that they fill.
 func (m *material) bundle(ctx context.Context, db *store.DB, width, everyRelease int64) error {
 	var raw []byte
@@ -88,9 +136,7 @@ func (m *material) bundle(ctx context.Context, db *store.DB, width, everyRelease
 	}
 	for i := range width {
 		env, leaf := made[i].env, made[i].leaf
-		if len(m.sample) < 20_000 {
-			m.sample = append(m.sample, signed{statement.PAE(statement.PayloadType, env.Payload()), env.Signature()})
-		}
+		m.take(env)
 		d := env.Digest()
 		h := tlog.LeafHash(leaf)
 		leaves, envelopes = append(leaves, h[:]), append(envelopes, d[:])
