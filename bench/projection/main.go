@@ -160,10 +160,10 @@ func (m *material) rebuild(ctx context.Context, profile string) (rate, cpu float
 		}
 		defer pprof.StopCPUProfile()
 	}
-	start, used := time.Now(), cpuTime()
-	if err := p.Rebuild(ctx); err != nil { // of nothing, unless the node was used before
+	if err := p.Rebuild(ctx); err != nil { // empties nothing, unless the node was used before
 		return 0, 0, err
 	}
+	start, used := time.Now(), cpuTime()
 	for {
 		if took, err := p.Step(ctx); err != nil || took == 0 {
 			d := time.Since(start)
