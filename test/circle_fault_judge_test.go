@@ -193,8 +193,8 @@ func (w *circleWorld) judgeEvidence(t *testing.T) {
 		var b bytes.Buffer
 		_, err = b.ReadFrom(r.Body)
 		r.Body.Close()
-		if err != nil || r.StatusCode == http.StatusOK && forkDigest.Match(b.Bytes()) {
-			t.Errorf("%s keeps fork evidence: %v\n%s", n.name, err, &b)
+		if err != nil || r.StatusCode != http.StatusOK || forkDigest.Match(b.Bytes()) {
+			t.Errorf("%s keeps fork evidence, or does not say: %s, %v\n%s", n.name, r.Status, err, &b)
 		}
 	}
 }
