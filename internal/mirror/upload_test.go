@@ -182,7 +182,12 @@ func TestCutUploads(t *testing.T) {
 	l := newLog(t, "log.example")
 	add(t, m, l)
 	var handler http.Handler
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	var serving sync.RWMutex // what a cut request still does ends before the mirror is opened again
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.RLock()
+		defer serving.RUnlock()
+		handler.ServeHTTP(w, r)
+	}))
 	defer s.Close()
 	handler = m.Handler()
 	cut := int64(-1)
@@ -198,8 +203,10 @@ func TestCutUploads(t *testing.T) {
 			}
 		}
 		if rng.IntN(4) == 0 {
+			serving.Lock()
 			m, _ = open(t, db, dir, mirror.Limits{})
 			handler = m.Handler()
+			serving.Unlock()
 		}
 		if err := m.Check(t.Context(), l.signer.Name()); err != nil {
 			t.Fatalf("after %d cuts: %v", done, err)
