@@ -156,7 +156,7 @@ type env struct {
 // in a state that others start from.
 func checks() []check {
 	var all []check
-	for _, part := range [][]check{firstChecks, addChecks, malformedChecks(), monitorChecks, subtreeChecks, raceChecks, forkChecks} {
+	for _, part := range [][]check{firstChecks(), addChecks(), malformedChecks(), monitorChecks(), subtreeChecks(), raceChecks(), forkChecks()} {
 		all = append(all, part...)
 	}
 	return all

@@ -47,54 +47,56 @@ func line(n int, f func(string) string) func(string) string {
 	})
 }
 
-var malformations = []malformation{
-	{"empty", "an empty request", Must, func(string) string { return "" }},
-	{"no-old", "no old size line", Must, old("")},
-	{"old-word", "another word than old", Must, old("size OLD\n")},
-	{"old-case", "Old with a capital", Must, old("Old OLD\n")},
-	{"old-zeros", "leading zeros in the old size", Must, old("old 0OLD\n")},
-	{"old-plus", "a plus before the old size", Must, old("old +OLD\n")},
-	{"old-minus", "a minus before the old size", Must, old("old -OLD\n")},
-	{"old-tab", "a tab instead of the space", Must, old("old\tOLD\n")},
-	{"old-spaces", "two spaces", Must, old("old  OLD\n")},
-	{"old-trailing", "a space after the old size", Must, old("old OLD \n")},
-	{"old-leading", "a space before old", Must, old(" old OLD\n")},
-	{"old-missing", "no number", Must, old("old \n")},
-	{"old-hex", "a hexadecimal number", Must, old("old 0x10\n")},
-	{"old-huge", "a number above 2^64", Must, old("old 18446744073709551616\n")},
-	{"old-crlf", "CRLF after the old size", Must, old("old OLD\r\n")},
-	{"old-twice", "two old size lines", Must, old("old OLD\nold OLD\n")},
-	{"old-blank", "an empty line before the old size", Must, old("\nold OLD\n")},
-	{"crlf", "CRLF everywhere", Must, func(in string) string { return strings.ReplaceAll(in, "\n", "\r\n") }},
-	{"proof-text", "a proof line that is not base64", Must, old("old OLD\n!!!!\n")},
-	{"proof-short", "a proof line of 31 bytes", Must, old("old OLD\n" + base64.StdEncoding.EncodeToString(make([]byte, 31)) + "\n")},
-	{"proof-long", "a proof line of 33 bytes", Must, old("old OLD\n" + base64.StdEncoding.EncodeToString(make([]byte, 33)) + "\n")},
-	{"proof-unpadded", "base64 without padding", Must, old("old OLD\n" + strings.TrimRight(hash64, "=") + "\n")},
-	{"proof-url", "the URL-safe alphabet", Must, old("old OLD\n" + strings.Repeat("-_", 21) + "8=\n")},
-	{"proof-space", "a space after a hash", Must, old("old OLD\n" + hash64 + " \n")},
-	{"proof-two", "two hashes on one line", Must, old("old OLD\n" + hash64 + hash64 + "\n")},
-	{"proof-64", "64 proof lines", Extra, old("old OLD\n" + strings.Repeat(hash64+"\n", 64))},
-	{"proof-1000", "1,000 proof lines", Extra, old("old OLD\n" + strings.Repeat(hash64+"\n", 1000))},
-	{"no-blank", "no empty line before the checkpoint", Must, replace("\n\n", "\n")},
-	{"two-blanks", "two empty lines before the checkpoint", Must, replace("\n\n", "\n\n\n")},
-	{"no-checkpoint", "nothing after the empty line", Must, text(func(string) string { return "" })},
-	{"no-signature", "a checkpoint without signature lines", Must, text(func(n string) string { return n[:strings.Index(n, "\n\n")+2] })},
-	{"no-newline", "no newline at the end", Must, func(in string) string { return strings.TrimSuffix(in, "\n") }},
-	{"after", "text after the signatures", Must, func(in string) string { return in + "more\n" }},
-	{"size-zeros", "leading zeros in the size of the checkpoint", Must, line(1, func(s string) string { return "0" + s })},
-	{"size-minus", "a negative size in the checkpoint", Must, line(1, func(s string) string { return "-" + s })},
-	{"size-text", "a size that is no number", Must, line(1, func(string) string { return "many\n" })},
-	{"root-short", "a root hash of 31 bytes", Must, line(2, func(string) string { return base64.StdEncoding.EncodeToString(make([]byte, 31)) + "\n" })},
-	{"root-text", "a root hash that is not base64", Must, line(2, func(string) string { return "!!!!\n" })},
-	{"control", "a control character in the checkpoint", Must, line(2, func(s string) string { return s + "a\x00b\n" })},
-	{"utf-8", "bytes that are not UTF-8", Must, line(2, func(s string) string { return s + "a\xffb\n" })},
+func malformations() []malformation {
+	return []malformation{
+		{"empty", "an empty request", Must, func(string) string { return "" }},
+		{"no-old", "no old size line", Must, old("")},
+		{"old-word", "another word than old", Must, old("size OLD\n")},
+		{"old-case", "Old with a capital", Must, old("Old OLD\n")},
+		{"old-zeros", "leading zeros in the old size", Must, old("old 0OLD\n")},
+		{"old-plus", "a plus before the old size", Must, old("old +OLD\n")},
+		{"old-minus", "a minus before the old size", Must, old("old -OLD\n")},
+		{"old-tab", "a tab instead of the space", Must, old("old\tOLD\n")},
+		{"old-spaces", "two spaces", Must, old("old  OLD\n")},
+		{"old-trailing", "a space after the old size", Must, old("old OLD \n")},
+		{"old-leading", "a space before old", Must, old(" old OLD\n")},
+		{"old-missing", "no number", Must, old("old \n")},
+		{"old-hex", "a hexadecimal number", Must, old("old 0x10\n")},
+		{"old-huge", "a number above 2^64", Must, old("old 18446744073709551616\n")},
+		{"old-crlf", "CRLF after the old size", Must, old("old OLD\r\n")},
+		{"old-twice", "two old size lines", Must, old("old OLD\nold OLD\n")},
+		{"old-blank", "an empty line before the old size", Must, old("\nold OLD\n")},
+		{"crlf", "CRLF everywhere", Must, func(in string) string { return strings.ReplaceAll(in, "\n", "\r\n") }},
+		{"proof-text", "a proof line that is not base64", Must, old("old OLD\n!!!!\n")},
+		{"proof-short", "a proof line of 31 bytes", Must, old("old OLD\n" + base64.StdEncoding.EncodeToString(make([]byte, 31)) + "\n")},
+		{"proof-long", "a proof line of 33 bytes", Must, old("old OLD\n" + base64.StdEncoding.EncodeToString(make([]byte, 33)) + "\n")},
+		{"proof-unpadded", "base64 without padding", Must, old("old OLD\n" + strings.TrimRight(hash64, "=") + "\n")},
+		{"proof-url", "the URL-safe alphabet", Must, old("old OLD\n" + strings.Repeat("-_", 21) + "8=\n")},
+		{"proof-space", "a space after a hash", Must, old("old OLD\n" + hash64 + " \n")},
+		{"proof-two", "two hashes on one line", Must, old("old OLD\n" + hash64 + hash64 + "\n")},
+		{"proof-64", "64 proof lines", Extra, old("old OLD\n" + strings.Repeat(hash64+"\n", 64))},
+		{"proof-1000", "1,000 proof lines", Extra, old("old OLD\n" + strings.Repeat(hash64+"\n", 1000))},
+		{"no-blank", "no empty line before the checkpoint", Must, replace("\n\n", "\n")},
+		{"two-blanks", "two empty lines before the checkpoint", Must, replace("\n\n", "\n\n\n")},
+		{"no-checkpoint", "nothing after the empty line", Must, text(func(string) string { return "" })},
+		{"no-signature", "a checkpoint without signature lines", Must, text(func(n string) string { return n[:strings.Index(n, "\n\n")+2] })},
+		{"no-newline", "no newline at the end", Must, func(in string) string { return strings.TrimSuffix(in, "\n") }},
+		{"after", "text after the signatures", Must, func(in string) string { return in + "more\n" }},
+		{"size-zeros", "leading zeros in the size of the checkpoint", Must, line(1, func(s string) string { return "0" + s })},
+		{"size-minus", "a negative size in the checkpoint", Must, line(1, func(s string) string { return "-" + s })},
+		{"size-text", "a size that is no number", Must, line(1, func(string) string { return "many\n" })},
+		{"root-short", "a root hash of 31 bytes", Must, line(2, func(string) string { return base64.StdEncoding.EncodeToString(make([]byte, 31)) + "\n" })},
+		{"root-text", "a root hash that is not base64", Must, line(2, func(string) string { return "!!!!\n" })},
+		{"control", "a control character in the checkpoint", Must, line(2, func(s string) string { return s + "a\x00b\n" })},
+		{"utf-8", "bytes that are not UTF-8", Must, line(2, func(s string) string { return s + "a\xffb\n" })},
+	}
 }
 
 // malformedChecks are the malformed requests as checks. The checkpoint is signed
 // again where it has changed: it is the form that is refused, not the signature.
 func malformedChecks() []check {
 	var out []check
-	for _, m := range malformations {
+	for _, m := range malformations() {
 		out = append(out, check{"malformed-" + m.id, sectionAdd, m.level, "not cosigned: " + m.text, func(e *env) error {
 			return e.malformed(m)
 		}})

@@ -42,7 +42,7 @@ func RunMirror(ctx context.Context, t Target) (Report, error) {
 
 func mirrorChecks() []check {
 	var all []check
-	for _, part := range [][]check{pendingChecks, headChecks, packageChecks, commitChecks, meetingChecks, historyChecks} {
+	for _, part := range [][]check{pendingChecks(), headChecks(), packageChecks(), commitChecks(), meetingChecks(), historyChecks()} {
 		all = append(all, part...)
 	}
 	return all

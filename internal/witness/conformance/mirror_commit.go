@@ -21,173 +21,175 @@ const (
 
 // commitChecks bring the main log from nothing, with 700 entries pending, to
 // 10,600.
-var commitChecks = []check{
-	{"prefix", sectionProcess, Must, "202 where only the first package is sent, with the advanced next entry", func(e *env) error {
-		a, err := e.upload(e.logs[copyLog], 0, 700, 1, http.StatusAccepted)
-		if err != nil {
-			return err
-		}
-		i, err := a.info()
-		if err == nil && i.next != 256 {
-			err = fmt.Errorf("the next entry is %d, want 256", i.next)
-		}
-		return err
-	}},
-	{"prefix-unserved", sectionProcess, Must, "what is not complete is no mirror checkpoint", func(e *env) error { return e.copiedWants(copyLog, 0) }},
-	{"cut-second", sectionProcess, Must, "202 where a package follows of which there is only a part, which is discarded", func(e *env) error {
-		p := e.logs[copyLog]
-		one, err := p.body(256, 700, 1)
-		if err != nil {
-			return err
-		}
-		two, err := p.body(256, 700, 2)
-		if err != nil {
-			return err
-		}
-		a, err := e.entries(two[:len(one)+10])
-		if err != nil {
-			return err
-		}
-		if err := a.want(http.StatusAccepted); err != nil {
-			return err
-		}
-		i, err := a.info()
-		if err == nil && i.next != 512 {
-			err = fmt.Errorf("the next entry is %d, want 512", i.next)
-		}
-		return err
-	}},
-	{"prefix-size", sectionProcess, Should, "the first line of 202 and 409 is upload_end", func(e *env) error {
-		i, err := e.next(e.logs[copyLog])
-		if err == nil && i.size != 700 {
-			err = fmt.Errorf("%d, want 700", i.size)
-		}
-		return err
-	}},
-	{"commit", sectionProcess, Must, "200 and the mirror's cosignature for the rest, also where entries are sent again", func(e *env) error {
-		_, err := e.mirrored(e.logs[copyLog], 300, 700)
-		return err
-	}},
-	{"commit-again", sectionProcess, Must, "200 and a cosignature for nothing, where all is mirrored", func(e *env) error {
-		_, err := e.mirrored(e.logs[copyLog], 700, 700)
-		return err
-	}},
-	{"commit-keys", sectionProcess, Must, "the signatures are by the mirror's keys: each one given signs, with the time", func(e *env) error {
-		p := e.logs[copyLog]
-		a, err := e.mirrored(p, 700, 700)
-		if err != nil {
-			return err
-		}
-		c, err := p.checkpoint(p.main, 700)
-		if err != nil {
-			return err
-		}
-		return e.allKeys(e.cosigned(c, a))
-	}},
-	{"served", sectionServed, Must, "the mirror checkpoint is served", func(e *env) error { return e.copiedWants(copyLog, 700) }},
-	{"served-cosigned", sectionServed, Must, "with the mirror's cosignature", func(e *env) error {
-		c, err := e.served(copyLog)
-		if err != nil {
-			return err
-		}
-		return e.allKeys(verified(e.t.Keys, c))
-	}},
-	{"served-log", sectionPending, Must, "and with the log's signature", func(e *env) error {
-		c, err := e.served(copyLog)
-		if err != nil {
-			return err
-		}
-		_, err = e.logs[copyLog].signers[0].Verifier().Verify(c)
-		return err
-	}},
-	{"served-copy", sectionServed, Must, "entry bundles and tiles of that size are the log's", func(e *env) error { return e.copyWants(copyLog, 700) }},
-	{"grow", sectionProcess, Must, "200 for more entries, from the middle of a bundle", func(e *env) error {
-		p := e.logs[copyLog]
-		if err := e.pend(p, 1300); err != nil {
-			return err
-		}
-		_, err := e.mirrored(p, 700, 1300)
-		return err
-	}},
-	{"end-behind", sectionProcess, Must, "409 where upload_end is below the mirror checkpoint", func(e *env) error {
-		return e.entriesWant(e.logs[copyLog].head(700, 700, nil), http.StatusConflict)
-	}},
-	{"gzip", sectionBody, Must, "Content-Encoding: gzip is understood", func(e *env) error {
-		p := e.logs[copyLog]
-		if err := e.pend(p, 1400); err != nil {
-			return err
-		}
-		b, err := p.body(1300, 1400, -1)
-		if err != nil {
-			return err
-		}
-		if b, err = gzipped(b); err != nil {
-			return err
-		}
-		h := octets()
-		h.Set("Content-Encoding", "gzip")
-		a, err := e.send(http.MethodPost, e.t.URL+"/add-entries", h, b)
-		if err != nil {
-			return err
-		}
-		return a.want(http.StatusOK)
-	}},
-	{"end-earlier", sectionProcess, Should, "upload_end may be one of the last several pending sizes, with the ticket that was given for it", func(e *env) error {
-		p := e.logs[copyLog]
-		if err := e.pend(p, 1500); err != nil {
-			return err
-		}
-		i, err := e.next(p)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(e.pend(p, 1550), e.pend(p, 1600)); err != nil {
-			return err
-		}
-		b, err := p.body(1400, 1500, -1)
-		if err != nil {
-			return err
-		}
-		b = append(p.head(1400, 1500, i.ticket), b[len(p.head(1400, 1500, nil)):]...)
-		return errors.Join(e.entriesWant(b, http.StatusOK), e.copiedWants(copyLog, 1500))
-	}},
-	{"packages-32", sectionConsider, Should, "a request of 32 packages is taken, and one for the rest", func(e *env) error {
-		p := e.logs[copyLog]
-		if err := e.pend(p, 10_600); err != nil {
-			return err
-		}
-		i, err := e.next(p)
-		if err != nil {
-			return err
-		}
-		a, err := e.upload(p, i.next, 10_600, 32, http.StatusAccepted)
-		if err != nil {
-			return err
-		}
-		if i, err = a.info(); err != nil {
-			return err
-		}
-		_, err = e.mirrored(p, i.next, 10_600)
-		return err
-	}},
-	{"served-all", sectionServed, Must, "the larger copy is the log's too", func(e *env) error {
-		return errors.Join(e.copiedWants(copyLog, 10_600), e.copyWants(copyLog, 10_600))
-	}},
-	{"served-unknown", sectionServed, Must, "404 for a log that is not known", func(e *env) error {
-		return e.monitored(http.MethodGet, strings.Repeat("0", 64), http.StatusNotFound)
-	}},
-	{"method", sectionProcess, Must, "requests are POST: GET and PUT are refused", func(e *env) error {
-		for _, m := range []string{http.MethodGet, http.MethodPut} {
-			a, err := e.send(m, e.t.URL+"/add-entries", octets(), e.logs[copyLog].head(1300, 1300, nil))
+func commitChecks() []check {
+	return []check{
+		{"prefix", sectionProcess, Must, "202 where only the first package is sent, with the advanced next entry", func(e *env) error {
+			a, err := e.upload(e.logs[copyLog], 0, 700, 1, http.StatusAccepted)
 			if err != nil {
 				return err
 			}
-			if err := a.refused(); err != nil {
-				return fmt.Errorf("%s: %w", m, err)
+			i, err := a.info()
+			if err == nil && i.next != 256 {
+				err = fmt.Errorf("the next entry is %d, want 256", i.next)
 			}
-		}
-		return nil
-	}},
+			return err
+		}},
+		{"prefix-unserved", sectionProcess, Must, "what is not complete is no mirror checkpoint", func(e *env) error { return e.copiedWants(copyLog, 0) }},
+		{"cut-second", sectionProcess, Must, "202 where a package follows of which there is only a part, which is discarded", func(e *env) error {
+			p := e.logs[copyLog]
+			one, err := p.body(256, 700, 1)
+			if err != nil {
+				return err
+			}
+			two, err := p.body(256, 700, 2)
+			if err != nil {
+				return err
+			}
+			a, err := e.entries(two[:len(one)+10])
+			if err != nil {
+				return err
+			}
+			if err := a.want(http.StatusAccepted); err != nil {
+				return err
+			}
+			i, err := a.info()
+			if err == nil && i.next != 512 {
+				err = fmt.Errorf("the next entry is %d, want 512", i.next)
+			}
+			return err
+		}},
+		{"prefix-size", sectionProcess, Should, "the first line of 202 and 409 is upload_end", func(e *env) error {
+			i, err := e.next(e.logs[copyLog])
+			if err == nil && i.size != 700 {
+				err = fmt.Errorf("%d, want 700", i.size)
+			}
+			return err
+		}},
+		{"commit", sectionProcess, Must, "200 and the mirror's cosignature for the rest, also where entries are sent again", func(e *env) error {
+			_, err := e.mirrored(e.logs[copyLog], 300, 700)
+			return err
+		}},
+		{"commit-again", sectionProcess, Must, "200 and a cosignature for nothing, where all is mirrored", func(e *env) error {
+			_, err := e.mirrored(e.logs[copyLog], 700, 700)
+			return err
+		}},
+		{"commit-keys", sectionProcess, Must, "the signatures are by the mirror's keys: each one given signs, with the time", func(e *env) error {
+			p := e.logs[copyLog]
+			a, err := e.mirrored(p, 700, 700)
+			if err != nil {
+				return err
+			}
+			c, err := p.checkpoint(p.main, 700)
+			if err != nil {
+				return err
+			}
+			return e.allKeys(e.cosigned(c, a))
+		}},
+		{"served", sectionServed, Must, "the mirror checkpoint is served", func(e *env) error { return e.copiedWants(copyLog, 700) }},
+		{"served-cosigned", sectionServed, Must, "with the mirror's cosignature", func(e *env) error {
+			c, err := e.served(copyLog)
+			if err != nil {
+				return err
+			}
+			return e.allKeys(verified(e.t.Keys, c))
+		}},
+		{"served-log", sectionPending, Must, "and with the log's signature", func(e *env) error {
+			c, err := e.served(copyLog)
+			if err != nil {
+				return err
+			}
+			_, err = e.logs[copyLog].signers[0].Verifier().Verify(c)
+			return err
+		}},
+		{"served-copy", sectionServed, Must, "entry bundles and tiles of that size are the log's", func(e *env) error { return e.copyWants(copyLog, 700) }},
+		{"grow", sectionProcess, Must, "200 for more entries, from the middle of a bundle", func(e *env) error {
+			p := e.logs[copyLog]
+			if err := e.pend(p, 1300); err != nil {
+				return err
+			}
+			_, err := e.mirrored(p, 700, 1300)
+			return err
+		}},
+		{"end-behind", sectionProcess, Must, "409 where upload_end is below the mirror checkpoint", func(e *env) error {
+			return e.entriesWant(e.logs[copyLog].head(700, 700, nil), http.StatusConflict)
+		}},
+		{"gzip", sectionBody, Must, "Content-Encoding: gzip is understood", func(e *env) error {
+			p := e.logs[copyLog]
+			if err := e.pend(p, 1400); err != nil {
+				return err
+			}
+			b, err := p.body(1300, 1400, -1)
+			if err != nil {
+				return err
+			}
+			if b, err = gzipped(b); err != nil {
+				return err
+			}
+			h := octets()
+			h.Set("Content-Encoding", "gzip")
+			a, err := e.send(http.MethodPost, e.t.URL+"/add-entries", h, b)
+			if err != nil {
+				return err
+			}
+			return a.want(http.StatusOK)
+		}},
+		{"end-earlier", sectionProcess, Should, "upload_end may be one of the last several pending sizes, with the ticket that was given for it", func(e *env) error {
+			p := e.logs[copyLog]
+			if err := e.pend(p, 1500); err != nil {
+				return err
+			}
+			i, err := e.next(p)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(e.pend(p, 1550), e.pend(p, 1600)); err != nil {
+				return err
+			}
+			b, err := p.body(1400, 1500, -1)
+			if err != nil {
+				return err
+			}
+			b = append(p.head(1400, 1500, i.ticket), b[len(p.head(1400, 1500, nil)):]...)
+			return errors.Join(e.entriesWant(b, http.StatusOK), e.copiedWants(copyLog, 1500))
+		}},
+		{"packages-32", sectionConsider, Should, "a request of 32 packages is taken, and one for the rest", func(e *env) error {
+			p := e.logs[copyLog]
+			if err := e.pend(p, 10_600); err != nil {
+				return err
+			}
+			i, err := e.next(p)
+			if err != nil {
+				return err
+			}
+			a, err := e.upload(p, i.next, 10_600, 32, http.StatusAccepted)
+			if err != nil {
+				return err
+			}
+			if i, err = a.info(); err != nil {
+				return err
+			}
+			_, err = e.mirrored(p, i.next, 10_600)
+			return err
+		}},
+		{"served-all", sectionServed, Must, "the larger copy is the log's too", func(e *env) error {
+			return errors.Join(e.copiedWants(copyLog, 10_600), e.copyWants(copyLog, 10_600))
+		}},
+		{"served-unknown", sectionServed, Must, "404 for a log that is not known", func(e *env) error {
+			return e.monitored(http.MethodGet, strings.Repeat("0", 64), http.StatusNotFound)
+		}},
+		{"method", sectionProcess, Must, "requests are POST: GET and PUT are refused", func(e *env) error {
+			for _, m := range []string{http.MethodGet, http.MethodPut} {
+				a, err := e.send(m, e.t.URL+"/add-entries", octets(), e.logs[copyLog].head(1300, 1300, nil))
+				if err != nil {
+					return err
+				}
+				if err := a.refused(); err != nil {
+					return fmt.Errorf("%s: %w", m, err)
+				}
+			}
+			return nil
+		}},
+	}
 }
 
 // copyWants compares every bundle and tile of a size.
@@ -225,58 +227,60 @@ func (p *player) tile(t tlog.Tile) ([]byte, error) {
 }
 
 // meetingChecks are about several clients, and such as go away.
-var meetingChecks = []check{
-	{"interrupted", sectionConsider, Must, "a client that goes away in the middle leaves all as it was, or advanced", func(e *env) error {
-		p := e.logs[cutLog]
-		b, err := p.body(0, 1000, 2)
-		if err != nil {
+func meetingChecks() []check {
+	return []check{
+		{"interrupted", sectionConsider, Must, "a client that goes away in the middle leaves all as it was, or advanced", func(e *env) error {
+			p := e.logs[cutLog]
+			b, err := p.body(0, 1000, 2)
+			if err != nil {
+				return err
+			}
+			s := e.stream()
+			s.send(b[:len(b)-100])
+			_ = s.w.CloseWithError(errors.New("gone"))
+			<-s.done
+			i, err := e.reached(p, 256)
+			if err == nil && i.next != 0 && i.next != 256 {
+				err = fmt.Errorf("the next entry is %d", i.next)
+			}
 			return err
-		}
-		s := e.stream()
-		s.send(b[:len(b)-100])
-		_ = s.w.CloseWithError(errors.New("gone"))
-		<-s.done
-		i, err := e.reached(p, 256)
-		if err == nil && i.next != 0 && i.next != 256 {
-			err = fmt.Errorf("the next entry is %d", i.next)
-		}
-		return err
-	}},
-	{"paused", sectionConsider, Should, "a client that pauses does not hold up another", func(e *env) error {
-		p := e.logs[cutLog]
-		s := e.stream()
-		defer func() { _, _ = s.end() }()
-		b, err := p.body(0, 1000, 1)
-		if err != nil {
+		}},
+		{"paused", sectionConsider, Should, "a client that pauses does not hold up another", func(e *env) error {
+			p := e.logs[cutLog]
+			s := e.stream()
+			defer func() { _, _ = s.end() }()
+			b, err := p.body(0, 1000, 1)
+			if err != nil {
+				return err
+			}
+			s.send(b)
+			if _, err := e.reached(p, 256); err != nil {
+				return err
+			}
+			_, err = e.mirrored(p, 0, 1000)
 			return err
-		}
-		s.send(b)
-		if _, err := e.reached(p, 256); err != nil {
-			return err
-		}
-		_, err = e.mirrored(p, 0, 1000)
-		return err
-	}},
-	{"overtaken", sectionConsider, Must, "a client whose entries another has sent in the meantime gets 200", func(e *env) error {
-		return e.overtaken(1000, 2000, 2000, http.StatusOK)
-	}},
-	{"no-rewind", sectionConsider, Must, "409 where another has brought the mirror beyond upload_end in the meantime", func(e *env) error {
-		if err := e.pend(e.logs[cutLog], 2300); err != nil {
-			return err
-		}
-		return e.overtaken(2000, 2300, 2600, http.StatusConflict)
-	}},
-	{"no-rewind-served", sectionConsider, Must, "and the mirror checkpoint is not rewound", func(e *env) error { return e.copiedWants(cutLog, 2600) }},
-	{"equal", sectionConsider, Must, "several clients that send the same at once all get 200", func(e *env) error {
-		var errs []error
-		for size := int64(3600); size <= equalEnd; size += 1000 {
-			errs = append(errs, e.equal(size))
-		}
-		return errors.Join(errs...)
-	}},
-	{"equal-copy", sectionConsider, Must, "and the copy is the log's", func(e *env) error {
-		return errors.Join(e.copiedWants(cutLog, equalEnd), e.copyWants(cutLog, equalEnd))
-	}},
+		}},
+		{"overtaken", sectionConsider, Must, "a client whose entries another has sent in the meantime gets 200", func(e *env) error {
+			return e.overtaken(1000, 2000, 2000, http.StatusOK)
+		}},
+		{"no-rewind", sectionConsider, Must, "409 where another has brought the mirror beyond upload_end in the meantime", func(e *env) error {
+			if err := e.pend(e.logs[cutLog], 2300); err != nil {
+				return err
+			}
+			return e.overtaken(2000, 2300, 2600, http.StatusConflict)
+		}},
+		{"no-rewind-served", sectionConsider, Must, "and the mirror checkpoint is not rewound", func(e *env) error { return e.copiedWants(cutLog, 2600) }},
+		{"equal", sectionConsider, Must, "several clients that send the same at once all get 200", func(e *env) error {
+			var errs []error
+			for size := int64(3600); size <= equalEnd; size += 1000 {
+				errs = append(errs, e.equal(size))
+			}
+			return errors.Join(errs...)
+		}},
+		{"equal-copy", sectionConsider, Must, "and the copy is the log's", func(e *env) error {
+			return errors.Join(e.copiedWants(cutLog, equalEnd), e.copyWants(cutLog, equalEnd))
+		}},
+	}
 }
 
 // reached gives the mirror a second to save up to an entry. It may well save
@@ -355,23 +359,25 @@ func (e *env) overtaken(start, end, beyond int64, status int) error {
 
 // historyChecks come last: a mirror may stop taking from a log that has signed
 // two histories.
-var historyChecks = []check{
-	{"two-pending", sectionPending, Must, "422 for a checkpoint of another history, with that one's proof", func(e *env) error {
-		p := e.logs[twoLog]
-		if err := e.pend(p, 300); err != nil {
+func historyChecks() []check {
+	return []check{
+		{"two-pending", sectionPending, Must, "422 for a checkpoint of another history, with that one's proof", func(e *env) error {
+			p := e.logs[twoLog]
+			if err := e.pend(p, 300); err != nil {
+				return err
+			}
+			if _, err := e.mirrored(p, 0, 300); err != nil {
+				return err
+			}
+			q, err := p.request(p.fork(200, 1), 300, 400)
+			if err != nil {
+				return err
+			}
+			_, err = e.addWants(p, q, http.StatusUnprocessableEntity)
 			return err
-		}
-		if _, err := e.mirrored(p, 0, 300); err != nil {
-			return err
-		}
-		q, err := p.request(p.fork(200, 1), 300, 400)
-		if err != nil {
-			return err
-		}
-		_, err = e.addWants(p, q, http.StatusUnprocessableEntity)
-		return err
-	}},
-	{"two-copy", "Design Rationale", Must, "the mirror stays on the history that it saw first", func(e *env) error {
-		return errors.Join(e.copiedWants(twoLog, 300), e.copyWants(twoLog, 300))
-	}},
+		}},
+		{"two-copy", "Design Rationale", Must, "the mirror stays on the history that it saw first", func(e *env) error {
+			return errors.Join(e.copiedWants(twoLog, 300), e.copyWants(twoLog, 300))
+		}},
+	}
 }

@@ -39,81 +39,83 @@ func subtreeText(id, text, from, to string) check {
 	}}
 }
 
-var subtreeChecks = []check{
-	{"subtree", sectionSubtree, May, "200 and a cosignature on each of some subtrees, the whole tree among them", func(e *env) error {
-		size := e.logs[mainLog].size
-		for _, r := range [][2]int64{{8, 13}, {0, 1}, {0, size}, {0, 512}, {size - 1, size}, {12, 14}} {
-			if _, err := e.subtreeSigned(r[0], r[1]); err != nil {
-				return fmt.Errorf("[%d, %d): %w", r[0], r[1], err)
+func subtreeChecks() []check {
+	return []check{
+		{"subtree", sectionSubtree, May, "200 and a cosignature on each of some subtrees, the whole tree among them", func(e *env) error {
+			size := e.logs[mainLog].size
+			for _, r := range [][2]int64{{8, 13}, {0, 1}, {0, size}, {0, 512}, {size - 1, size}, {12, 14}} {
+				if _, err := e.subtreeSigned(r[0], r[1]); err != nil {
+					return fmt.Errorf("[%d, %d): %w", r[0], r[1], err)
+				}
 			}
-		}
-		return nil
-	}},
-	{"subtree-ml-dsa", sectionSubtree, Should, "the signature is one by an ML-DSA-44 key that signed the checkpoint", func(e *env) error {
-		_, err := e.subtreeSigned(8, 13)
-		return err
-	}},
-	{"subtree-time", sectionSubtree, Must, "the timestamp is zero, also where start is zero", func(e *env) error {
-		for _, r := range [][2]int64{{0, 8}, {8, 16}} {
-			if s, err := e.subtreeSigned(r[0], r[1]); err != nil {
+			return nil
+		}},
+		{"subtree-ml-dsa", sectionSubtree, Should, "the signature is one by an ML-DSA-44 key that signed the checkpoint", func(e *env) error {
+			_, err := e.subtreeSigned(8, 13)
+			return err
+		}},
+		{"subtree-time", sectionSubtree, Must, "the timestamp is zero, also where start is zero", func(e *env) error {
+			for _, r := range [][2]int64{{0, 8}, {8, 16}} {
+				if s, err := e.subtreeSigned(r[0], r[1]); err != nil {
+					return err
+				} else if s != 0 {
+					return fmt.Errorf("timestamp %d", s)
+				}
+			}
+			return nil
+		}},
+		subtreeText("invalid", "an interval that is no subtree", "subtree 8 13", "subtree 4 13"),
+		subtreeText("empty", "an empty interval", "subtree 8 13", "subtree 8 8"),
+		subtreeText("backwards", "end before start", "subtree 8 13", "subtree 13 8"),
+		subtreeText("beyond", "an end above the size of the checkpoint", "subtree 8 13", "subtree 0 1000000"),
+		subtreeText("start-zeros", "leading zeros in start", "subtree 8 13", "subtree 08 13"),
+		subtreeText("end-zeros", "leading zeros in end", "subtree 8 13", "subtree 8 013"),
+		subtreeText("spaces", "two spaces", "subtree 8 13", "subtree 8  13"),
+		subtreeText("one-number", "one number", "subtree 8 13", "subtree 8"),
+		subtreeText("crlf", "CRLF after the range", "subtree 8 13\n", "subtree 8 13\r\n"),
+		subtreeText("proof-64", "64 proof lines", "\n\n", "\n"+strings.Repeat(hash64+"\n", 64)+"\n"),
+		subtreeCheck("wrong-hash", Must, http.StatusUnprocessableEntity, "422 for another hash of the subtree", func(_ *env, q *tlog.SignSubtree) error {
+			q.Subtree.Hash[0] ^= 1
+			return nil
+		}),
+		subtreeCheck("wrong-proof", Must, http.StatusUnprocessableEntity, "422 for a proof with a hash changed", func(_ *env, q *tlog.SignSubtree) error {
+			q.Proof[0][0] ^= 1
+			return nil
+		}),
+		subtreeCheck("short-proof", Must, http.StatusUnprocessableEntity, "422 for a proof with a hash missing", func(_ *env, q *tlog.SignSubtree) error {
+			q.Proof = q.Proof[:len(q.Proof)-1]
+			return nil
+		}),
+		subtreeCheck("unknown-origin", Must, http.StatusNotFound, "404 for an origin that is not known", func(_ *env, q *tlog.SignSubtree) error {
+			q.Checkpoint.Origin = "unknown.test/log"
+			return nil
+		}),
+		subtreeCheck("not-cosigned", Must, http.StatusForbidden, "403 where the witness has not cosigned the checkpoint", func(e *env, q *tlog.SignSubtree) error {
+			own := e.logs[mainLog].signers[0].Verifier()
+			for _, s := range q.Checkpoint.Signatures {
+				if s.Name == own.Name() && s.KeyID == own.KeyID() {
+					q.Checkpoint.Signatures = []tlog.Signature{s}
+				}
+			}
+			return nil
+		}),
+		subtreeCheck("wrong-cosignature", Must, http.StatusForbidden, "403 where the witness's cosignatures do not verify", func(_ *env, q *tlog.SignSubtree) error {
+			for i, s := range q.Checkpoint.Signatures {
+				q.Checkpoint.Signatures[i] = spoilt(s)
+			}
+			return nil
+		}),
+		{"subtree-method", sectionSubtree, Must, "requests are POST: GET is refused with 4xx", func(e *env) error {
+			if _, err := e.subtreeSigned(8, 13); err != nil {
 				return err
-			} else if s != 0 {
-				return fmt.Errorf("timestamp %d", s)
 			}
-		}
-		return nil
-	}},
-	subtreeText("invalid", "an interval that is no subtree", "subtree 8 13", "subtree 4 13"),
-	subtreeText("empty", "an empty interval", "subtree 8 13", "subtree 8 8"),
-	subtreeText("backwards", "end before start", "subtree 8 13", "subtree 13 8"),
-	subtreeText("beyond", "an end above the size of the checkpoint", "subtree 8 13", "subtree 0 1000000"),
-	subtreeText("start-zeros", "leading zeros in start", "subtree 8 13", "subtree 08 13"),
-	subtreeText("end-zeros", "leading zeros in end", "subtree 8 13", "subtree 8 013"),
-	subtreeText("spaces", "two spaces", "subtree 8 13", "subtree 8  13"),
-	subtreeText("one-number", "one number", "subtree 8 13", "subtree 8"),
-	subtreeText("crlf", "CRLF after the range", "subtree 8 13\n", "subtree 8 13\r\n"),
-	subtreeText("proof-64", "64 proof lines", "\n\n", "\n"+strings.Repeat(hash64+"\n", 64)+"\n"),
-	subtreeCheck("wrong-hash", Must, http.StatusUnprocessableEntity, "422 for another hash of the subtree", func(_ *env, q *tlog.SignSubtree) error {
-		q.Subtree.Hash[0] ^= 1
-		return nil
-	}),
-	subtreeCheck("wrong-proof", Must, http.StatusUnprocessableEntity, "422 for a proof with a hash changed", func(_ *env, q *tlog.SignSubtree) error {
-		q.Proof[0][0] ^= 1
-		return nil
-	}),
-	subtreeCheck("short-proof", Must, http.StatusUnprocessableEntity, "422 for a proof with a hash missing", func(_ *env, q *tlog.SignSubtree) error {
-		q.Proof = q.Proof[:len(q.Proof)-1]
-		return nil
-	}),
-	subtreeCheck("unknown-origin", Must, http.StatusNotFound, "404 for an origin that is not known", func(_ *env, q *tlog.SignSubtree) error {
-		q.Checkpoint.Origin = "unknown.test/log"
-		return nil
-	}),
-	subtreeCheck("not-cosigned", Must, http.StatusForbidden, "403 where the witness has not cosigned the checkpoint", func(e *env, q *tlog.SignSubtree) error {
-		own := e.logs[mainLog].signers[0].Verifier()
-		for _, s := range q.Checkpoint.Signatures {
-			if s.Name == own.Name() && s.KeyID == own.KeyID() {
-				q.Checkpoint.Signatures = []tlog.Signature{s}
+			a, err := e.do(http.MethodGet, e.t.URL+"/sign-subtree", nil)
+			if err != nil {
+				return err
 			}
-		}
-		return nil
-	}),
-	subtreeCheck("wrong-cosignature", Must, http.StatusForbidden, "403 where the witness's cosignatures do not verify", func(_ *env, q *tlog.SignSubtree) error {
-		for i, s := range q.Checkpoint.Signatures {
-			q.Checkpoint.Signatures[i] = spoilt(s)
-		}
-		return nil
-	}),
-	{"subtree-method", sectionSubtree, Must, "requests are POST: GET is refused with 4xx", func(e *env) error {
-		if _, err := e.subtreeSigned(8, 13); err != nil {
-			return err
-		}
-		a, err := e.do(http.MethodGet, e.t.URL+"/sign-subtree", nil)
-		if err != nil {
-			return err
-		}
-		return a.refused()
-	}},
+			return a.refused()
+		}},
+	}
 }
 
 // subtreeRequest makes a good request under the latest cosigned checkpoint.
