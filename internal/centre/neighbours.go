@@ -68,16 +68,13 @@ func (n *Node) circleChanged() {
 // meet does what the circle says now. What cannot be done for one member hinders
 // no other.
 func (n *Node) meet(ctx context.Context) error {
-	if err := n.meetQuorum(); err != nil {
-		return err
-	}
+	errs := []error{n.meetQuorum()}
 	h, err := n.Circle(ctx)
 	if errors.Is(err, circle.ErrNone) {
-		return nil
+		return errors.Join(errs...)
 	} else if err != nil {
-		return err
+		return errors.Join(append(errs, err)...)
 	}
-	var errs []error
 	var targets []mirror.Target
 	var members []holdings.Member
 	now, listed := time.Now(), map[string]bool{}

@@ -23,7 +23,9 @@ type ownQuorum struct {
 	now *quorum.Quorum // nil: nobody
 	who string         // the policy, to know a change
 
-	forgotten bool // see errForgotten; of whoever opens the node, then of meetCircle
+	// closed says why nothing may be published, where it is not known who has to
+	// cosign; of whoever opens the node, then of meetCircle.
+	closed error
 }
 
 func (o *ownQuorum) get() *quorum.Quorum {
@@ -55,40 +57,48 @@ func (n *Node) openQuorum() error {
 		return err
 	}
 	q, who, err := n.circleQuorum()
-	n.quorum.set(q, who)
-	if err == nil && q == nil {
-		n.quorum.forgotten, err = n.forgotten()
+	switch {
+	case errors.Is(err, circle.ErrNoKeys):
+		n.quorum.closed = err
+	case err != nil:
+		return err
+	case q == nil:
+		if n.quorum.closed, err = n.forgotten(); err != nil {
+			return err
+		}
 	}
-	return err
+	if n.quorum.closed != nil {
+		n.log.Error("nothing is published", "err", n.quorum.closed)
+	}
+	n.quorum.set(q, who)
+	return nil
 }
 
-// forgotten reports whether the log was cosigned and it is not known any more
-// by whom: the circle was lost with the database.
-func (n *Node) forgotten() (bool, error) {
+// forgotten returns errForgotten where the log was cosigned and it is not known
+// any more by whom: the circle was lost with the database.
+func (n *Node) forgotten() (why, err error) {
 	if _, err := n.Circle(context.Background()); !errors.Is(err, circle.ErrNone) {
-		return false, err
+		return nil, err
 	}
 	was, err := ledger.Cosigned(filepath.Join(n.dir, logDir))
 	if was && err == nil {
-		n.log.Error("nothing is published", "err", errForgotten)
+		return errForgotten, nil
 	}
-	return was, err
+	return nil, err
 }
 
-// errForgotten is what callers get who wait for a publication then.
+// errForgotten is why nothing is published then.
 var errForgotten = errors.New("the log was cosigned by a circle or a witness-policy that this node does not know any more: run `vitrine circle join`, or set witness-policy, or remove log/cosigned to publish without witnesses from now on")
 
-// nobody cosigns nothing: it keeps a log from being published without those who
-// cosigned it before.
-type nobody struct{}
+// nobody cosigns nothing, for a reason: it keeps a log from being published
+// without those who have to cosign it.
+type nobody struct{ why error }
 
-func (nobody) Cosign(context.Context, *tlog.SignedCheckpoint, func(int64) ([]tlog.Hash, error)) (*tlog.SignedCheckpoint, error) {
-	return nil, errForgotten
+func (n nobody) Cosign(context.Context, *tlog.SignedCheckpoint, func(int64) ([]tlog.Hash, error)) (*tlog.SignedCheckpoint, error) {
+	return nil, n.why
 }
 
-func (nobody) Awaiting() string {
-	return "witnesses that this node does not know any more: `vitrine circle join` brings the circle back"
-}
+func (n nobody) Awaiting() string { return "nobody who could cosign: " + n.why.Error() }
 
 // circleQuorum is the quorum that the circle asks for now; nil where it asks for
 // none, or the node is no confirmed member.
@@ -130,14 +140,14 @@ func (n *Node) meetQuorum() error {
 		return nil // the configuration is asked first
 	}
 	q, who, err := n.circleQuorum()
-	if err != nil || q == n.quorum.get() && !n.quorum.forgotten {
-		return err
+	if err != nil || q == n.quorum.get() && n.quorum.closed == nil {
+		return err // whoever cosigned until now goes on
 	}
-	if n.quorum.forgotten {
+	if n.quorum.closed != nil {
 		if _, err := n.Circle(context.Background()); errors.Is(err, circle.ErrNone) {
 			return nil
 		}
-		n.quorum.forgotten = false
+		n.quorum.closed = nil
 	}
 	var c ledger.Cosigner
 	if q != nil {
@@ -192,8 +202,8 @@ func (n *Node) cosigner() ledger.Cosigner {
 	if q := n.quorum.get(); q != nil {
 		return q
 	}
-	if n.quorum.forgotten {
-		return nobody{}
+	if n.quorum.closed != nil {
+		return nobody{n.quorum.closed}
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ import (
 // Errors that callers tell apart.
 var (
 	ErrNoRoot = errors.New("the first version of the circle is not among the statements, or does not hold")
+	ErrNoKeys = errors.New("too few members have witness keys")
 	ErrFull   = errors.New("the circle has more statements than a file can hold")
 )
 
@@ -163,8 +164,10 @@ func StatementKeys(list []statement.MemberKey, t time.Time) ([]key.Public, error
 }
 
 // WitnessPolicy returns the quorum for the log of a confirmed member at t: as
-// many of the other confirmed members as the rule asks for, or all of them
-// where there are fewer. Each member counts once, however many keys it has.
+// many of the other confirmed members as the rule asks for, or all of them that
+// are witnesses where there are fewer. Each member counts once, however many keys
+// it has. A key that ends asks for no fewer: it is [ErrNoKeys] where too few
+// members are left with keys in use.
 func (c *Current) WitnessPolicy(origin string, t time.Time) (*tlog.Policy, error) {
 	own, ok := c.Member(origin)
 	if !ok || own.State != Confirmed {
@@ -178,7 +181,7 @@ func (c *Current) WitnessPolicy(origin string, t time.Time) (*tlog.Policy, error
 	for _, v := range logs {
 		p.Logs = append(p.Logs, tlog.PolicyLog{Key: v, URL: own.URL})
 	}
-	all := tlog.PolicyGroup{Name: "circle"}
+	all, able := tlog.PolicyGroup{Name: "circle"}, 0
 	for _, m := range c.Confirmed() {
 		if m.Origin == origin {
 			continue
@@ -190,8 +193,15 @@ func (c *Current) WitnessPolicy(origin string, t time.Time) (*tlog.Policy, error
 		if name != "" {
 			all.Members = append(all.Members, name)
 		}
+		if slices.ContainsFunc(m.Witness, func(k statement.MemberKey) bool { return !t.Before(k.From) }) {
+			able++
+		}
 	}
-	if all.K = min(int(c.Rule.Witnesses), len(all.Members)); all.K > 0 {
+	if all.K = min(int(c.Rule.Witnesses), able); all.K > len(all.Members) {
+		return nil, fmt.Errorf("circle %s: %w: %d are asked for, and %d have a key in use: list new ones (vitrine circle propose --rotate)",
+			c.Name, ErrNoKeys, all.K, len(all.Members))
+	}
+	if all.K > 0 {
 		p.Groups = append(p.Groups, all)
 		p.Quorum = all.Name
 	}

@@ -1,10 +1,12 @@
 package circle_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -54,6 +56,24 @@ func TestAnInvitedMemberCountsForNothing(t *testing.T) {
 	}
 	if p.Witnesses[0].URL != "https://b.example/witness/" {
 		t.Errorf("witness URL %q", p.Witnesses[0].URL)
+	}
+}
+
+// A witness key that ends does not make a log one that needs fewer witnesses.
+func TestKeysThatEndAskForNoFewer(t *testing.T) {
+	m := orgs(t, "a", "b", "c")
+	end := fixture.Epoch.Add(time.Hour)
+	l := list(nil, statement.Rule{Witnesses: 2}, m...)
+	for i := range l.Members[1].Witness {
+		l.Members[1].Witness[i].Until = end
+	}
+	v1 := m[0].propose(t, l)
+	h := evaluate(t, v1, m[1].consent(t, v1), m[2].consent(t, v1))
+	if p, err := h.Current.WitnessPolicy("a.example", end.Add(-time.Second)); err != nil || p.Groups[len(p.Groups)-1].K != 2 {
+		t.Fatalf("before: %+v, %v", p, err)
+	}
+	if p, err := h.Current.WitnessPolicy("a.example", end); !errors.Is(err, circle.ErrNoKeys) {
+		t.Errorf("after: %+v, %v", p, err)
 	}
 }
 
