@@ -82,6 +82,7 @@ type Node struct {
 	lost     atomic.Bool   // the database was lost, and is not made again yet
 	mended   chan struct{} // closed when that was tried
 	stopping atomic.Bool
+	serving  atomic.Pointer[string] // the address of the pages, once they are served
 	stop     context.CancelFunc // of what runs in the background
 	work     sync.WaitGroup
 	closed   atomic.Bool
@@ -90,12 +91,16 @@ type Node struct {
 // Open opens the node in dir. Where log is nil, the node logs to standard error
 // as its configuration says. While another process holds the node it tries
 // again for some seconds, until a command that found nobody and holds the node
-// itself has ended, and then fails with [ledger.ErrHeld].
+// itself has ended, and then fails with [ledger.ErrHeld]. A process that serves it
+// does not end by itself: that is told at once.
 func Open(ctx context.Context, dir string, log *slog.Logger) (*Node, error) {
 	for start := time.Now(); ; {
 		n, err := open(ctx, dir, log)
 		if err == nil || !errors.Is(err, ledger.ErrHeld) || time.Since(start) > endPatience {
 			return n, err
+		}
+		if where := servedAt(ctx, dir); where != "" {
+			return nil, fmt.Errorf("%w: it serves the node on %s", err, where)
 		}
 		if err := pause(ctx, heldPause); err != nil {
 			return nil, err

@@ -29,6 +29,7 @@ import (
 //	POST /submit         an envelope in, a receipt out
 //	GET  /status         Status
 //	GET  /now            the node's time, or why it gives none
+//	GET  /serving        where the pages are served; "" where they are not
 //	GET  /proof/{index}  a tlog-proof
 //	POST /witness        WitnessCall in, WitnessAnswer out
 //	POST /rebuild        makes the database again; Rebuilt
@@ -124,6 +125,7 @@ func (c *controlServer) close(ctx context.Context) error {
 
 func (n *Node) controlHandler() http.Handler {
 	mux := http.NewServeMux()
+	n.servingControl(mux)
 	mux.HandleFunc("POST /submit", func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, statement.MaxSize))
 		if err != nil {

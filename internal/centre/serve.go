@@ -44,8 +44,10 @@ func (n *Node) Serve(ctx context.Context, ready func(addr string)) error {
 			ended <- err
 		}()
 	}
+	addr := "http://" + listeners[0].Addr().String()
+	n.serving.Store(&addr)
 	if ready != nil {
-		ready("http://" + listeners[0].Addr().String())
+		ready(addr)
 	}
 	var failed error
 	waiting := len(listeners)
