@@ -95,6 +95,8 @@ func (c *console) showLog(s *centre.Status) {
 	}
 	if a := s.Ledger.Awaiting; a != "" {
 		c.row("awaiting", oneLine(a))
+	} else if s.Closed != "" {
+		c.row("closed", oneLine(s.Closed))
 	}
 	for _, w := range s.Witnesses {
 		c.showWitness(w.Names, w.Size, w.Error, w.Since)

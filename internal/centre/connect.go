@@ -246,6 +246,8 @@ type Status struct {
 	Witness *WitnessSummary `json:"witness,omitempty"`
 	// Witnesses of the own log, where it has any.
 	Witnesses []quorum.Status `json:"witnesses,omitzero"`
+	// Closed says why nothing is published, where nobody is known who has to cosign.
+	Closed string `json:"closed,omitzero"`
 	// Evidence that no operator has accepted, and what is wrong with members.
 	Forks    []Fork    `json:"forks,omitempty"`
 	Troubles []Trouble `json:"troubles,omitempty"`
@@ -288,6 +290,9 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	s := &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses(), Holdings: held}
+	if err := n.quorum.shut(); err != nil {
+		s.Closed = err.Error()
+	}
 	return s, n.gossipStatus(ctx, s)
 }
 

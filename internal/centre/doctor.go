@@ -236,6 +236,7 @@ func (e *examination) databaseAndLog(ctx context.Context) {
 	} else {
 		e.log(ctx, db)
 		e.witness(ctx, db)
+		e.publication(ctx, db)
 	}
 	if err := db.Close(); err != nil {
 		e.bad("database", remedy, "closing: %v", err)

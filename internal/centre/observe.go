@@ -52,6 +52,9 @@ func (n *Node) unready(ctx context.Context) []string {
 	} else if s.Refusal != "" {
 		add("checkpoints are not signed", errors.New(s.Refusal))
 	}
+	if err := n.quorum.shut(); err != nil {
+		add("nothing is published: nobody is known who has to cosign", err)
+	}
 	if err := n.db.View(ctx, func(context.Context, *store.Tx) error { return nil }); err != nil {
 		add("the database does not answer", err)
 	}

@@ -19,13 +19,10 @@ import (
 
 // ownQuorum is who has to cosign the own log.
 type ownQuorum struct {
-	mu  sync.Mutex
-	now *quorum.Quorum // nil: nobody
-	who string         // the policy, to know a change
-
-	// closed says why nothing may be published, where it is not known who has to
-	// cosign; of whoever opens the node, then of meetCircle.
-	closed error
+	mu     sync.Mutex
+	now    *quorum.Quorum // nil: nobody
+	who    string         // the policy, to know a change
+	closed error          // why nothing may be published, where it is not known who has to cosign
 }
 
 func (o *ownQuorum) get() *quorum.Quorum {
@@ -34,18 +31,32 @@ func (o *ownQuorum) get() *quorum.Quorum {
 	return o.now
 }
 
+// shut says why nothing may be published, or nil.
+func (o *ownQuorum) shut() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}
+
 // set puts another in its place, and ends what the one before keeps open.
-func (o *ownQuorum) set(q *quorum.Quorum, who string) {
+func (o *ownQuorum) set(q *quorum.Quorum, who string, closed error) {
 	o.mu.Lock()
 	was := o.now
-	o.now, o.who = q, who
+	o.now, o.who, o.closed = q, who, closed
 	o.mu.Unlock()
-	if was != nil {
+	if was != nil && was != q {
 		was.Close()
 	}
 }
 
-func (o *ownQuorum) close() { o.set(nil, "") }
+func (o *ownQuorum) close() { o.set(nil, "", nil) }
+
+// is reports whether that is how it is already.
+func (o *ownQuorum) is(q *quorum.Quorum, closed error) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.now == q && (o.closed == nil) == (closed == nil) && (closed == nil || o.closed.Error() == closed.Error())
+}
 
 // openQuorum makes what has the own checkpoints cosigned: as the policy of the
 // configuration says, or else as the circle does; nobody where there is neither.
@@ -53,79 +64,45 @@ func (o *ownQuorum) close() { o.set(nil, "") }
 func (n *Node) openQuorum() error {
 	if n.cfg.WitnessPolicy != "" {
 		q, err := loadQuorum(n.dir, n.cfg, n.keys.log.Verifier())
-		n.quorum.set(q, n.cfg.WitnessPolicy)
+		n.quorum.set(q, n.cfg.WitnessPolicy, nil)
 		return err
 	}
-	q, who, err := n.circleQuorum()
-	switch {
-	case errors.Is(err, circle.ErrNoKeys):
-		n.quorum.closed = err
-	case err != nil:
+	q, who, closed, err := n.circleQuorum()
+	if err != nil {
 		return err
-	case q == nil:
-		if n.quorum.closed, err = n.forgotten(); err != nil {
-			return err
-		}
 	}
-	if n.quorum.closed != nil {
-		n.log.Error("nothing is published", "err", n.quorum.closed)
+	if closed != nil {
+		n.log.Error("nothing is published", "err", closed)
 	}
-	n.quorum.set(q, who)
+	n.quorum.set(q, who, closed)
 	return nil
 }
 
-// forgotten returns errForgotten where the log was cosigned and it is not known
-// any more by whom: the circle was lost with the database.
-func (n *Node) forgotten() (why, err error) {
-	if _, err := n.Circle(context.Background()); !errors.Is(err, circle.ErrNone) {
-		return nil, err
+// circleQuorum is the quorum that the circle asks for now; nil where it asks for
+// none. closed is why nobody can be asked who has to be ([circlePolicy]).
+func (n *Node) circleQuorum() (q *quorum.Quorum, who string, closed, err error) {
+	h, err := n.Circle(context.Background())
+	if err != nil && !errors.Is(err, circle.ErrNone) {
+		return nil, "", nil, err
 	}
 	was, err := ledger.Cosigned(filepath.Join(n.dir, logDir))
-	if was && err == nil {
-		return errForgotten, nil
-	}
-	return nil, err
-}
-
-// errForgotten is why nothing is published then.
-var errForgotten = errors.New("the log was cosigned by a circle or a witness-policy that this node does not know any more: run `vitrine circle join`, or set witness-policy, or remove log/cosigned to publish without witnesses from now on")
-
-// nobody cosigns nothing, for a reason: it keeps a log from being published
-// without those who have to cosign it.
-type nobody struct{ why error }
-
-func (n nobody) Cosign(context.Context, *tlog.SignedCheckpoint, func(int64) ([]tlog.Hash, error)) (*tlog.SignedCheckpoint, error) {
-	return nil, n.why
-}
-
-func (n nobody) Awaiting() string { return "nobody who could cosign: " + n.why.Error() }
-
-// circleQuorum is the quorum that the circle asks for now; nil where it asks for
-// none, or the node is no confirmed member.
-func (n *Node) circleQuorum() (*quorum.Quorum, string, error) {
-	h, err := n.Circle(context.Background())
-	if errors.Is(err, circle.ErrNone) {
-		return nil, "", nil
-	} else if err != nil {
-		return nil, "", err
-	}
-	if m, ok := h.Current.Member(n.cfg.origin); !ok || m.State != circle.Confirmed {
-		return nil, "", nil
-	}
-	p, err := h.Current.WitnessPolicy(n.cfg.origin, time.Now())
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
-	if p.Quorum == tlog.QuorumNone {
-		return nil, "", nil
+	p, err := circlePolicy(h, n.cfg.origin, was, time.Now())
+	switch {
+	case errors.Is(err, errClosed), errors.Is(err, circle.ErrNoKeys):
+		return nil, "", err, nil
+	case err != nil || p == nil:
+		return nil, "", nil, err
 	}
 	p.Logs = nil // the keys of the own log are the node's to know
-	who := string(p.Marshal())
+	who = string(p.Marshal())
 	if n.quorum.same(who) {
-		return n.quorum.get(), who, nil
+		return n.quorum.get(), who, nil, nil
 	}
-	q, err := quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Policy: p, Agent: software(), Dial: n.cfg.hosts.dial, Logger: n.log})
-	return q, who, err
+	q, err = quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Policy: p, Agent: software(), Dial: n.cfg.hosts.dial, Logger: n.log})
+	return q, who, nil, err
 }
 
 func (o *ownQuorum) same(who string) bool {
@@ -139,34 +116,24 @@ func (n *Node) meetQuorum() error {
 	if n.cfg.WitnessPolicy != "" {
 		return nil // the configuration is asked first
 	}
-	q, who, err := n.circleQuorum()
-	if err != nil || q == n.quorum.get() && n.quorum.closed == nil {
+	q, who, closed, err := n.circleQuorum()
+	if err != nil || n.quorum.is(q, closed) {
 		return err // whoever cosigned until now goes on
 	}
-	if n.quorum.closed != nil {
-		if _, err := n.Circle(context.Background()); errors.Is(err, circle.ErrNone) {
-			return nil
-		}
-		n.quorum.closed = nil
-	}
-	var c ledger.Cosigner
-	if q != nil {
-		c = q
-	}
+	c := cosignerOf(q, closed)
 	if err := n.ledger.SetCosigner(c); err != nil {
 		return err
 	}
-	n.quorum.set(q, who)
-	n.log.Info("who cosigns the own log has changed", "awaiting", awaited(c))
-	return nil
-}
-
-// awaited says whose cosignatures a checkpoint needs.
-func awaited(c ledger.Cosigner) string {
-	if c == nil {
-		return "nobody"
+	n.quorum.set(q, who, closed)
+	switch {
+	case closed != nil:
+		n.log.Error("nothing is published", "err", closed)
+	case c == nil:
+		n.log.Warn("the own log is published without witnesses from now on, as the circle's list says with which this node agreed")
+	default:
+		n.log.Info("who cosigns the own log has changed", "awaiting", c.Awaiting())
 	}
-	return c.Awaiting()
+	return nil
 }
 
 func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, error) {
@@ -197,13 +164,16 @@ func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, err
 	return q, nil
 }
 
-// cosigner returns the quorum as the ledger wants it: no interface around nil.
-func (n *Node) cosigner() ledger.Cosigner {
-	if q := n.quorum.get(); q != nil {
+// cosigner returns what has the own log cosigned.
+func (n *Node) cosigner() ledger.Cosigner { return cosignerOf(n.quorum.get(), n.quorum.shut()) }
+
+// cosignerOf returns a quorum as the ledger wants it: no interface around nil.
+func cosignerOf(q *quorum.Quorum, closed error) ledger.Cosigner {
+	switch {
+	case q != nil:
 		return q
-	}
-	if n.quorum.closed != nil {
-		return nobody{n.quorum.closed}
+	case closed != nil:
+		return nobody{closed}
 	}
 	return nil
 }
@@ -234,6 +204,14 @@ func (n *Node) quorumMetrics() []meter.Collector {
 		})
 	}
 	return []meter.Collector{
+		meter.NewGaugeFunc(meter.GaugeOpts{
+			Name: "vitrine_log_publication_closed", Help: "1 where nothing is published because nobody is known who has to cosign the own log.",
+		}, func() float64 {
+			if n.quorum.shut() != nil {
+				return 1
+			}
+			return 0
+		}),
 		table("vitrine_log_witness_failing", "1 where the witness did not cosign when it was asked last.", func(w quorum.Status) float64 {
 			if w.Error != "" {
 				return 1
