@@ -83,7 +83,7 @@ type Node struct {
 	mended   chan struct{} // closed when that was tried
 	stopping atomic.Bool
 	serving  atomic.Pointer[string] // the address of the pages, once they are served
-	stop     context.CancelFunc // of what runs in the background
+	stop     context.CancelFunc     // of what runs in the background
 	work     sync.WaitGroup
 	closed   atomic.Bool
 }

@@ -144,4 +144,3 @@ func TestALostCircleIsNoPermission(t *testing.T) {
 	}
 	check(t, n.Close(within(t)))
 }
-

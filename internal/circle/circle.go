@@ -60,7 +60,7 @@ type History struct {
 	Versions []*Version // by version, then those in force first, then by digest
 	Refused  []Refusal  // statements that do not count, and why; in the order of their digests
 	Current  *Current
-	Used     []proof.Logged // what counts, in the order of digests: the circle's file
+	Used     []proof.Logged // what counts and what lies between, in the order of digests: the circle's file
 }
 
 // Refusal says why a statement does not count.

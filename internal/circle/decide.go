@@ -145,6 +145,7 @@ func (e *evaluation) tell(h *History, chain []*node) {
 		})
 		h.Versions = append(h.Versions, v)
 	}
+	e.between()
 	rank := map[Status]int{InForce: 0, Superseded: 0, Proposed: 1, Lost: 2}
 	slices.SortFunc(h.Versions, func(a, b *Version) int {
 		switch {

@@ -25,6 +25,7 @@ type speech struct {
 	consent *statement.Consent
 	leave   *statement.Leave
 	used    *proof.Logged // the place that held
+	by      string        // the member that agrees with lists above by it
 	reason  string        // why it does not count
 
 	checked map[check]error // signatures that were looked at before
@@ -69,27 +70,33 @@ type evaluation struct {
 	byDigest map[digest.Digest]*speech
 	about    map[digest.Digest][]*speech // consents and leaves by the circle's statement; proposals by previous
 	suspend  map[digest.Digest]bool
+	grounds  map[digest.Digest][]*speech // by suspended key: what suspends it, and the lists above
 	nodes    []*node
 }
 
 // Evaluate computes who belongs. The root is the digest of the first version's
 // statement; it is all that has to be trusted.
 func Evaluate(root digest.Digest, items []proof.Logged) (*History, error) {
-	e := &evaluation{byDigest: map[digest.Digest]*speech{}, about: map[digest.Digest][]*speech{}, suspend: map[digest.Digest]bool{}}
+	_, h, err := evaluate(root, items)
+	return h, err
+}
+
+func evaluate(root digest.Digest, items []proof.Logged) (*evaluation, *History, error) {
+	e := &evaluation{byDigest: map[digest.Digest]*speech{}, about: map[digest.Digest][]*speech{}, suspend: map[digest.Digest]bool{}, grounds: map[digest.Digest][]*speech{}}
 	for i := range items {
 		e.add(&items[i])
 	}
 	e.index()
 	first, err := e.first(root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e.grow(first)
 	e.suspensions()
 	chain := decide(first)
 	h := &History{Root: root, Current: e.current(chain)}
 	e.tell(h, chain)
-	return h, nil
+	return e, h, nil
 }
 
 func (e *evaluation) add(l *proof.Logged) {

@@ -185,6 +185,7 @@ func (e *evaluation) count(n, c *node) {
 	e.below(c.digest, func(s *speech) {
 		if m := agrees(s, n); m != nil && s.holds(m, c.revoked) == nil {
 			c.voters[m.Origin] = true
+			s.by = m.Origin
 		}
 	})
 	electors := 0
@@ -281,16 +282,21 @@ func (e *evaluation) suspensions() {
 				return
 			}
 			for _, r := range s.circle.Revoked {
-				if !n.revoked[r.Key] && !e.suspend[r.Key] && e.backed(n, s, r.Key) {
+				if n.revoked[r.Key] || e.suspend[r.Key] {
+					continue
+				}
+				if back := e.backed(n, s, r.Key); back != nil {
 					e.suspend[r.Key] = true
+					e.grounds[r.Key] = append(back, e.path(n.digest, func(x *speech) bool { return x == s })...)
 				}
 			}
 		})
 	}
 }
 
-// backed reports whether enough members of n beside the key's owner back a list.
-func (e *evaluation) backed(n *node, list *speech, k digest.Digest) bool {
+// backed returns what members of n beside the key's owner back a list with; nil
+// where these are too few.
+func (e *evaluation) backed(n *node, list *speech, k digest.Digest) []*speech {
 	owner := ""
 	for i := range n.circle.Members {
 		m := &n.circle.Members[i]
@@ -300,13 +306,13 @@ func (e *evaluation) backed(n *node, list *speech, k digest.Digest) bool {
 	}
 	without := maps.Clone(n.revoked)
 	without[k] = true
-	back := map[string]bool{}
+	back := map[string]*speech{}
 	for _, s := range append([]*speech{list}, e.about[list.digest]...) {
 		if s != list && s.consent == nil {
 			continue
 		}
-		if m := agrees(s, n); m != nil && m.Origin != owner && s.holds(m, without) == nil {
-			back[m.Origin] = true
+		if m := agrees(s, n); m != nil && m.Origin != owner && back[m.Origin] == nil && s.holds(m, without) == nil {
+			back[m.Origin] = s
 		}
 	}
 	others := 0 // listed, not confirmed: that number nothing can change
@@ -315,5 +321,8 @@ func (e *evaluation) backed(n *node, list *speech, k digest.Digest) bool {
 			others++
 		}
 	}
-	return len(back) > 0 && len(back) >= min(2, others)
+	if len(back) == 0 || len(back) < min(2, others) {
+		return nil
+	}
+	return append(slices.Collect(maps.Values(back)), list)
 }

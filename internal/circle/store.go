@@ -114,12 +114,9 @@ func merge(ctx context.Context, tx *store.Tx, root digest.Digest, items []proof.
 	for i := range old {
 		known[old[i].Envelope.Digest()] = true
 	}
-	h, err := Evaluate(root, append(old, items...))
+	h, err := Fit(root, append(old, items...), proof.MaxStatements)
 	if err != nil {
 		return nil, false, err
-	}
-	if len(h.Used) > proof.MaxStatements {
-		return nil, false, fmt.Errorf("%w: %d, at most %d", ErrFull, len(h.Used), proof.MaxStatements)
 	}
 	if fresh {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO circle_root (one, statement) VALUES (1, $1)`, root[:]); err != nil {
@@ -130,11 +127,21 @@ func merge(ctx context.Context, tx *store.Tx, root digest.Digest, items []proof.
 	for i := range h.Used {
 		d := h.Used[i].Envelope.Digest()
 		if known[d] {
+			delete(known, d)
 			continue
 		}
 		changed = true
 		if _, err := tx.ExecContext(ctx, `INSERT INTO circle_item (statement, envelope, proof) VALUES ($1, $2, $3)`,
 			d[:], h.Used[i].Envelope.Bytes(), h.Used[i].Proof.Marshal()); err != nil {
+			return nil, false, fmt.Errorf("keeping the circle: %w", err)
+		}
+	}
+	if len(h.Used)+len(known) <= proof.MaxStatements {
+		return h, changed, nil // what counts no longer costs nothing
+	}
+	for d := range known { // it makes room
+		changed = true
+		if _, err := tx.ExecContext(ctx, `DELETE FROM circle_item WHERE statement = $1`, d[:]); err != nil {
 			return nil, false, fmt.Errorf("keeping the circle: %w", err)
 		}
 	}
