@@ -115,7 +115,7 @@ func (n *Node) listen(ctx context.Context, site http.Handler) (out []*listener, 
 	}{
 		{"pages", n.cfg.Listen, site},
 		{"metrics", n.cfg.MetricsListen, metrics},
-		{"add", n.cfg.AddListen, n.ledger.AddHandler()},
+		{"add", n.cfg.AddListen, n.onceFresh(n.ledger.AddHandler())},
 	} {
 		if a.addr == "" {
 			continue

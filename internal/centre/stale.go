@@ -61,6 +61,18 @@ func (n *Node) fresh(ctx context.Context) error {
 	}
 }
 
+// onceFresh answers as h does, once it is known that this log is the newest: else an
+// entry of a stale one would begin a second history.
+func (n *Node) onceFresh(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := n.fresh(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // askOwn asks everybody once. Who does not answer, or lies, stops nothing.
 func (n *Node) askOwn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, stalePatience)
