@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"vitrine.example/digest"
 	"vitrine.example/internal/store"
 	"vitrine.example/tlog"
 )
@@ -105,6 +106,7 @@ type Gossip struct {
 
 	mu      sync.Mutex
 	trouble map[string]Trouble // by what it is about
+	repeat  map[digest.Digest]bool
 }
 
 // Trouble is what went wrong with a member, or with a log that gives no proof.
@@ -126,7 +128,7 @@ func New(o Options) (*Gossip, error) {
 	c := *o.Client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.Client = &c
-	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}}, nil
+	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}, repeat: map[digest.Digest]bool{}}, nil
 }
 
 // Run asks and passes on until ctx is done. tick says when to ask after a first
@@ -165,8 +167,8 @@ func (g *Gossip) passOn(ctx context.Context) {
 }
 
 // Keep verifies evidence, keeps it and has it passed on. Evidence that is known
-// already, or that is one more about a log with MaxForks open, is no error and
-// reported as not new.
+// already, that repeats other evidence (see repeats), or that is one more about a
+// log with MaxForks open, is no error and reported as not new.
 func (g *Gossip) Keep(ctx context.Context, f *tlog.Fork) (fresh bool, err error) {
 	if err := f.Check(); err != nil {
 		return false, fmt.Errorf("keeping evidence: %w", err)
@@ -180,6 +182,12 @@ func (g *Gossip) Keep(ctx context.Context, f *tlog.Fork) (fresh bool, err error)
 	}
 	if err := f.Verify(keys...); err != nil {
 		return false, fmt.Errorf("keeping evidence: %w", err)
+	}
+	if again, err := g.repeats(ctx, f); err != nil {
+		return false, fmt.Errorf("keeping evidence about %s: %w", f.Origin(), err)
+	} else if again {
+		g.noteRepeat(f.Digest())
+		return false, nil
 	}
 	if fresh, err = g.insert(ctx, f); err != nil || !fresh {
 		return false, err

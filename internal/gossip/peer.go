@@ -110,7 +110,7 @@ func (g *Gossip) wanted(ctx context.Context, listed []Listed) (out []digest.Dige
 		}
 	}
 	for _, l := range listed {
-		if have[l.Digest] || open[l.Origin] >= MaxForks {
+		if have[l.Digest] || g.isRepeat(l.Digest) || open[l.Origin] >= MaxForks {
 			continue
 		}
 		is, asked := known[l.Origin]
