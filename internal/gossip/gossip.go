@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -107,6 +108,13 @@ type Gossip struct {
 	mu      sync.Mutex
 	trouble map[string]Trouble // by what it is about
 	repeat  map[digest.Digest]bool
+	asked   map[string]Asked // by member
+}
+
+// Asked is when a member was asked last, and when it last answered as it should.
+type Asked struct {
+	At       time.Time
+	Answered time.Time
 }
 
 // Trouble is what went wrong with a member, or with a log that gives no proof.
@@ -128,7 +136,7 @@ func New(o Options) (*Gossip, error) {
 	c := *o.Client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.Client = &c
-	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}, repeat: map[digest.Digest]bool{}}, nil
+	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}, repeat: map[digest.Digest]bool{}, asked: map[string]Asked{}}, nil
 }
 
 // Run asks and passes on until ctx is done. tick says when to ask after a first
@@ -212,6 +220,38 @@ func (g *Gossip) Troubles() []Trouble {
 		out = append(out, t)
 	}
 	return out
+}
+
+// Asked returns when the members were asked, by origin.
+func (g *Gossip) Asked() map[string]Asked {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.asked)
+}
+
+// noteAsked remembers how asking a member ended.
+func (g *Gossip) noteAsked(peer string, at time.Time, err error) {
+	g.mu.Lock()
+	a := g.asked[peer]
+	a.At = at
+	if err == nil {
+		a.Answered = g.o.Now()
+	}
+	g.asked[peer] = a
+	g.mu.Unlock()
+	g.note(peer, "", err)
+}
+
+// keepOnly forgets about those who are members no more.
+func (g *Gossip) keepOnly(peers []Peer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	is := map[string]bool{}
+	for _, p := range peers {
+		is[p.Origin] = true
+	}
+	maps.DeleteFunc(g.asked, func(p string, _ Asked) bool { return !is[p] })
+	maps.DeleteFunc(g.trouble, func(_ string, t Trouble) bool { return !is[t.Peer] })
 }
 
 // note remembers what is wrong with a member (and a log), or that nothing is.

@@ -20,6 +20,7 @@ func (g *Gossip) Round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.keepOnly(peers)
 	newest, err := g.newest(ctx)
 	if err != nil {
 		return err
@@ -27,7 +28,8 @@ func (g *Gossip) Round(ctx context.Context) error {
 	g.each(peers, func(p Peer) {
 		ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 		defer cancel()
-		g.note(p.Origin, "", g.ask(ctx, p, newest))
+		at := g.o.Now()
+		g.noteAsked(p.Origin, at, g.ask(ctx, p, newest))
 	})
 	return g.decideAhead(ctx, newest)
 }

@@ -152,7 +152,7 @@ func (h *Holdings) ask(ctx context.Context, l *log, it *item) error {
 		} else if err != nil {
 			return err // our own fault: the disk, the database
 		}
-		h.hosts.note(p.URL, answer == answerUnreachable)
+		h.hosts.note(p.URL, answer)
 		it.note(p.URL, answer, p.Origin == l.origin)
 		any = true
 		if got != nil {

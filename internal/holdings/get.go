@@ -184,6 +184,9 @@ func (h *Holdings) receive(ctx context.Context, it *item, body io.Reader) (*foun
 	return &found{info: info}, answerGiven, nil
 }
 
+// maxSeen is how many URLs are remembered: members may change theirs.
+const maxSeen = 4096
+
 // restMax is how long a host is left alone that does not answer.
 const restMax = 10 * time.Second
 
@@ -193,6 +196,21 @@ type hosts struct {
 
 	mu   sync.Mutex
 	rest map[string]resting
+	seen map[string]Asked // by URL
+}
+
+// Asked is how a member answered what was asked of it.
+type Asked struct {
+	At     time.Time
+	Given  time.Time // when it last gave what was asked for
+	Answer string    // the last: docs/spec/withheld.md
+}
+
+// Asked returns how a member under a URL answers.
+func (h *Holdings) Asked(url string) Asked {
+	h.hosts.mu.Lock()
+	defer h.hosts.mu.Unlock()
+	return h.hosts.seen[url]
 }
 
 type resting struct {
@@ -206,10 +224,19 @@ func (h *hosts) resting(url string) bool {
 	return h.now().Before(h.rest[url].until)
 }
 
-func (h *hosts) note(url string, unreachable bool) {
+func (h *hosts) note(url, answer string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !unreachable {
+	if h.seen == nil || len(h.seen) > maxSeen {
+		h.seen = map[string]Asked{}
+	}
+	a := h.seen[url]
+	a.At, a.Answer = h.now(), answer
+	if answer == answerGiven {
+		a.Given = a.At
+	}
+	h.seen[url] = a
+	if answer != answerUnreachable {
 		delete(h.rest, url)
 		return
 	}

@@ -50,6 +50,7 @@ type Progress struct {
 	Next     int64     `json:"next"`
 	Lag      int64     `json:"lag"` // entries published here and not cosigned there
 	Cosigned time.Time `json:"cosigned,omitzero"`
+	Asked    time.Time `json:"asked,omitzero"`    // last; there is nothing to ask where nothing is new
 	Problem  string    `json:"problem,omitempty"` // of the last try
 }
 
@@ -194,6 +195,9 @@ func (p *Pusher) pushOnce(ctx context.Context, t *target) error {
 	if done {
 		return nil
 	}
+	t.mu.Lock()
+	t.p.Asked = time.Now().UTC()
+	t.mu.Unlock()
 	if err := p.addCheckpoint(ctx, t, v); err != nil {
 		return err
 	}

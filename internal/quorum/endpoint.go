@@ -63,6 +63,8 @@ type endpoint struct {
 	size    int64 // that it cosigned last, as far as is known
 	err     error // of the last request
 	since   time.Time
+	asked   time.Time // last
+	signed  time.Time // when it answered last with a cosignature
 	latency time.Duration
 	fails   int
 	next    time.Time // not asked before
@@ -117,15 +119,16 @@ func (e *endpoint) attempt(ctx context.Context, r *round) ([]tlog.Signature, err
 func (e *endpoint) note(err error, took time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.latency = took
+	now := e.o.Now()
+	e.latency, e.asked = took, now.Add(-took)
 	if err == nil {
+		e.signed = now
 		if e.err != nil {
 			e.o.Logger.Info("witness cosigns again", "witness", e.name(), "failed since", e.since)
 		}
 		e.err, e.since, e.fails, e.next = nil, time.Time{}, 0, time.Time{}
 		return
 	}
-	now := e.o.Now()
 	if e.err == nil {
 		e.since = now
 	}
@@ -298,7 +301,7 @@ func excerpt(b []byte) string {
 func (e *endpoint) status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := Status{URL: strings.TrimSuffix(e.url, "/add-checkpoint"), Size: e.size, Since: e.since, Latency: e.latency}
+	s := Status{URL: strings.TrimSuffix(e.url, "/add-checkpoint"), Size: e.size, Since: e.since, Latency: e.latency, Asked: e.asked, Cosigned: e.signed}
 	for _, k := range e.keys {
 		s.Names = append(s.Names, k.Name)
 	}

@@ -204,6 +204,9 @@ type Status struct {
 	Error   string        `json:"error,omitzero"`   // why it did not cosign when it was asked last
 	Since   time.Time     `json:"since,omitzero"`   // of the first error since it cosigned
 	Latency time.Duration `json:"latency,omitzero"` // of its last answer, in nanoseconds
+
+	Asked    time.Time `json:"asked,omitzero"`    // last; zero: not since the start
+	Cosigned time.Time `json:"cosigned,omitzero"` // when it last answered with a cosignature
 }
 
 // Status tells how each witness does, in the order of the policy.

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -52,6 +53,7 @@ type circlePage struct {
 	Current *circle.Current
 	History []*circle.Version // newest first
 	Members []circleMember
+	Dealing []Dealing
 }
 
 type circleMember struct {
@@ -89,6 +91,11 @@ func (s *site) circle(r *http.Request) (string, any, error) {
 			}
 		}
 		p.Members = append(p.Members, x)
+	}
+	if s.Dealings != nil {
+		if p.Dealing, err = s.Dealings.Dealings(r.Context()); err != nil {
+			return "", nil, fmt.Errorf("asking how the members do: %w", err)
+		}
 	}
 	return "circle", p, nil
 }

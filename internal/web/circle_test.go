@@ -11,6 +11,7 @@ import (
 	"vitrine.example/internal/circle"
 	"vitrine.example/internal/fixture"
 	"vitrine.example/internal/projection/projectiontest"
+	"vitrine.example/internal/web"
 	"vitrine.example/key"
 	"vitrine.example/proof"
 	"vitrine.example/statement"
@@ -114,5 +115,45 @@ func TestCirclePage(t *testing.T) {
 	if err := json.Unmarshal(s.do("GET", "/api/v1/circle").Body.Bytes(), &api); err != nil || api.Version != 2 || len(api.Members) != 2 ||
 		api.Members[1].State != "invited" || len(api.Versions) != 2 || api.Versions[0].Need != 1 {
 		t.Errorf("%v: %+v", err, api)
+	}
+}
+
+// told are dealings that a site shows.
+type told []web.Dealing
+
+func (d told) Dealings(context.Context) ([]web.Dealing, error) { return d, nil }
+
+// TestThePageNamesMembersThatFail: what each is asked for, when it was, and what
+// is wrong, in words, without what only the operator may read.
+func TestThePageNamesMembersThatFail(t *testing.T) {
+	s := newShop(t)
+	s.o.Circle = history{s.found(t)}
+	at := time.Date(2030, 1, 5, 6, 7, 8, 0, time.UTC)
+	secret := "dial tcp 10.1.2.3:443: "
+	s.o.Dealings = told{
+		{Member: "good.example", For: web.ForCosigning, Asked: at, Answered: at, Size: 1234},
+		{Member: "slow.example", For: web.ForMirroring, Asked: at, Fault: secret + "context deadline exceeded"},
+		{Member: "away.example", For: web.ForLog, Fault: secret + "connect: connection refused"},
+		{Member: "flood.example", For: web.ForViews, Asked: at, Fault: "/gossip/views: more than 4194304 bytes"},
+		{Member: "liar.example", For: web.ForViews, Asked: at, Fault: "/gossip/views: <b>signature does not verify"},
+		{Member: "moved.example", For: web.ForViews, Asked: at, Fault: "the other node answered with a redirection"},
+	}
+	s.build(t)
+	body := s.do("GET", "/circle").Body.String()
+	if err := wellFormed(body); err != nil {
+		t.Errorf("%v\n%s", err, body)
+	}
+	for _, want := range []string{
+		"How they answer", "good.example", "1,234", "2030-01-05 06:07:08 UTC", "nothing is wrong", "not yet",
+		"does not answer in time", "cannot be reached", "answers with more than is read", "answers what does not hold", "redirection, which is not followed",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q in\n%s", want, body)
+		}
+	}
+	for _, never := range []string{"10.1.2.3", "<b>signature", "deadline exceeded"} {
+		if strings.Contains(body, never) {
+			t.Errorf("the page has %q", never)
+		}
 	}
 }

@@ -66,6 +66,8 @@ type Options struct {
 	Mounts  map[string]http.Handler
 	Witness Witness // nil: the node is none
 	Forks   Forks   // nil: none are known
+	// Dealings tell how this node gets on with the members of its circle; nil: not told.
+	Dealings Dealings
 }
 
 // site is what the handlers share.

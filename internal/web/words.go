@@ -21,6 +21,7 @@ var words = template.FuncMap{
 	"commas":     commas,
 	"utc":        func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
 	"day":        func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"moment":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 	"rfc3339":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"kind":       shortType,
 	"access":     accessWords,
