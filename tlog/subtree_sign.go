@@ -53,6 +53,9 @@ func (s *Signer) signSubtree(origin string, sub Subtree) ([]byte, error) {
 		return nil, err
 	}
 	sig := append(make([]byte, 8, 8+len(raw)), raw...)
+	if s.checked {
+		return sig, nil
+	}
 	if _, err := s.v.checkSubtree(origin, sub, sig); err != nil {
 		return nil, fmt.Errorf("the private key does not do its work: %w", err)
 	}

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/mldsa"
 	"golang.org/x/mod/sumdb/note"
 
 	"vitrine.example/internal/agent"
+	"vitrine.example/internal/mldsa44"
 	"vitrine.example/key"
 	"vitrine.example/tlog"
 )
@@ -101,6 +103,11 @@ func nodeSigner(dir, path, name string, typ tlog.KeyType, now clockFunc) (*tlog.
 	if _, ok := s.Public().(ed25519.PublicKey); ok != (typ != tlog.MLDSA44Cosignature) {
 		want := map[tlog.KeyType]string{tlog.Ed25519: "an Ed25519 key", tlog.Ed25519Cosignature: "an Ed25519 key", tlog.MLDSA44Cosignature: "an ML-DSA-44 key"}[typ]
 		return nil, fmt.Errorf("%s holds a key of another kind: want %s", in(dir, path), want)
+	}
+	if k, ok := s.(*mldsa.PrivateKey); ok {
+		if s, err = mldsa44.New(k); err != nil {
+			return nil, fmt.Errorf("%s: %w", in(dir, path), err)
+		}
 	}
 	signer, err := tlog.NewSigner(name, typ, s, now)
 	if err != nil {

@@ -47,8 +47,9 @@ type DB struct {
 // Tx is a transaction; it must not be used after its function returned.
 type Tx struct {
 	*sql.Tx
-	renamed *strings.Replacer // nil: no table
-	engine  engine
+	renamed    *strings.Replacer    // nil: no table
+	statements map[string]*sql.Stmt // of ExecAgain and QueryAgain
+	engine     engine
 }
 
 // engine is what differs between SQLite and PostgreSQL.

@@ -68,7 +68,9 @@ func (w *Witness) serveAdd(ctx context.Context, r *row, q *tlog.AddCheckpoint, j
 	if err := w.rates.take(r, c.Size > r.size, w.o.Now()); err != nil {
 		return nil, err
 	}
+	w.commits.coming.Add(1)
 	sigs, err := w.cosign(c.Checkpoint)
+	w.commits.coming.Add(-1)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +243,7 @@ const unsuspected = ` AND NOT EXISTS (SELECT 1 FROM witness_evidence e
 // move makes next of r, where the row is still r and the log is not held. This
 // one statement is what keeps two requests from being cosigned side by side.
 func move(ctx context.Context, tx *store.Tx, r, next *row, condition string) (bool, error) {
-	res, err := tx.ExecContext(ctx, `UPDATE witness_log
+	res, err := tx.ExecAgain(ctx, `UPDATE witness_log
 		SET size = $2, root = $3, checkpoint = $4, cosigned_at = $5, grown = $6
 		WHERE origin_hash = $1 AND size = $7 AND root = $8 AND grown = $9 AND vkeys = $10 AND NOT paused AND NOT forked`+condition,
 		r.hash[:], next.size, next.root[:], next.checkpoint, next.cosigned, next.grown, r.size, r.root[:], r.grown, r.vkeys)
@@ -281,7 +283,7 @@ func (w *Witness) moveSuspected(ctx context.Context, tx *store.Tx, r, next *row,
 
 // keepView remembers what was cosigned.
 func keepView(ctx context.Context, tx *store.Tx, r *row, c *tlog.SignedCheckpoint) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO witness_view (origin_hash, slot, size, root, checkpoint)
+	_, err := tx.ExecAgain(ctx, `INSERT INTO witness_view (origin_hash, slot, size, root, checkpoint)
 		VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (origin_hash, slot) DO UPDATE SET size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint`,
 		r.hash[:], r.grown%keptViews, c.Size, c.Root[:], c.Marshal())

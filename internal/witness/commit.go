@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vitrine.example/internal/store"
@@ -12,6 +13,8 @@ import (
 // commits lets requests that come together share a transaction, and so a sync of
 // the disk: while one transaction is being committed, the next gathers.
 type commits struct {
+	coming atomic.Int64 // requests that are being signed and will want a commit
+
 	mu      sync.Mutex
 	waiting []*commit
 	busy    bool
@@ -27,6 +30,7 @@ type commit struct {
 const (
 	maxBatch      = 64
 	commitTimeout = time.Minute
+	gather        = 500 * time.Microsecond // to wait for requests that are being signed
 )
 
 // commit runs f in a durable transaction, perhaps with those of others. Where
@@ -52,6 +56,9 @@ func (w *Witness) commit(ctx context.Context, f func(context.Context, *store.Tx)
 // commitAll works until nothing waits.
 func (w *Witness) commitAll(ctx context.Context) {
 	for {
+		if w.commits.coming.Load() > 0 {
+			time.Sleep(gather) // a transaction and a sync for each would cost all of them more
+		}
 		w.commits.mu.Lock()
 		n := min(len(w.commits.waiting), maxBatch)
 		batch := w.commits.waiting[:n:n]

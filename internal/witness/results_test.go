@@ -101,7 +101,7 @@ func compareResults(t *testing.T, ours, litewitness, sunlight conformance.Report
 	for _, w := range []struct {
 		name string
 		r    conformance.Report
-	}{{"vitrine", ours}, {"litewitness " + litewitnessVersion, litewitness}, {"sunlight " + peer.SunlightVersion, sunlight}} {
+	}{{"vitrine", ours}, {"litewitness " + peer.LitewitnessVersion, litewitness}, {"sunlight " + peer.SunlightVersion, sunlight}} {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", w.name, w.r.Count(conformance.Pass), w.r.Count(conformance.Fail), w.r.Count(conformance.Skip))
 	}
 	b.WriteString("\n| check | section | level | promise | vitrine | litewitness | sunlight |\n|---|---|---|---|---|---|---|\n")
