@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"vitrine.example/digest"
 	"vitrine.example/internal/projection"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/store"
@@ -112,24 +111,44 @@ func (n *Node) follow(ctx context.Context, progress func(done, total int64)) (in
 }
 
 // claimBatch is how many names are given in one transaction.
-const claimBatch = 256
+const claimBatch = 4096
 
-// claimAgain gives every release of the log its name, the first one first.
+// claimAgain gives every release of the log its name, the first one first. What the
+// projection says of them it has checked just now.
 func (n *Node) claimAgain(ctx context.Context) error {
-	all, err := n.releases(ctx)
-	if err != nil {
-		return err
+	for above := int64(-1); ; {
+		some, err := n.projection.Names(ctx, above, claimBatch)
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		above = some[len(some)-1].Index
+		names := make([]release.Named, len(some))
+		for i, r := range some {
+			names[i] = release.Named{
+				Statement: r.Statement, Product: r.Product, Channel: r.Channel, Version: r.Version, Seq: r.Seq, Previous: r.Previous,
+			}
+		}
+		err = n.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return release.AdmitAll(ctx, tx, names) })
+		if errors.Is(err, release.ErrConflict) {
+			err = n.claimEach(ctx, some)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	slices.Reverse(all)
-	for some := range slices.Chunk(all, claimBatch) {
-		envs := make([]*statement.Envelope, len(some))
-		for i, d := range some {
-			raw, err := n.content.ReadPublic(ctx, d, statement.MaxSize)
+}
+
+// claimEach gives names where one at least is taken: whoever comes later has none.
+func (n *Node) claimEach(ctx context.Context, some []projection.Release) error {
+	for part := range slices.Chunk(some, claimEachBatch) {
+		envs := make([]*statement.Envelope, len(part))
+		for i, r := range part {
+			raw, err := n.content.ReadPublic(ctx, r.Statement, statement.MaxSize)
 			if err != nil {
 				return err
 			}
 			if envs[i], err = statement.Parse(raw); err != nil {
-				return fmt.Errorf("statement %s: %w", d, err)
+				return fmt.Errorf("statement %s: %w", r.Statement, err)
 			}
 		}
 		if err := n.claimAll(ctx, envs); err != nil {
@@ -138,6 +157,9 @@ func (n *Node) claimAgain(ctx context.Context) error {
 	}
 	return nil
 }
+
+// claimEachBatch is how many names are tried together where one is taken.
+const claimEachBatch = 256
 
 // claimAll gives names in one transaction; where one is taken, one by one.
 func (n *Node) claimAll(ctx context.Context, envs []*statement.Envelope) error {
@@ -162,22 +184,6 @@ func (n *Node) claimAll(ctx context.Context, envs []*statement.Envelope) error {
 		}
 	}
 	return nil
-}
-
-// releases returns the statements of all releases, the newest first.
-func (n *Node) releases(ctx context.Context) (all []digest.Digest, err error) {
-	for f := (projection.Filter{}); ; {
-		page, err := n.projection.Releases(ctx, f)
-		if err != nil || len(page) == 0 {
-			return all, err
-		}
-		for _, r := range page {
-			all = append(all, r.Statement)
-		}
-		if f.Before = page[len(page)-1].Index; f.Before == 0 {
-			return all, nil
-		}
-	}
 }
 
 // bereft reports whether the database was lost, or a rebuild did not end: the
