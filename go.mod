@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	filippo.io/mldsa v1.0.0
+	filippo.io/nistec v0.0.4
 	filippo.io/torchwood v0.9.1-0.20260706112420-c22a68158d96
 	github.com/CycloneDX/cyclonedx-go v0.12.0
 	github.com/chromedp/cdproto v0.159.0

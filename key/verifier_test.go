@@ -2,6 +2,7 @@ package key_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/elliptic"
 	"encoding/asn1"
 	"encoding/hex"
@@ -89,4 +90,41 @@ func FuzzSignatureForm(f *testing.F) {
 			t.Errorf("%x: %v, want %v", sig, err, want)
 		}
 	})
+}
+
+// arithmetic is an ECDSA that the standard library does, and counts.
+type arithmetic struct {
+	pub   *ecdsa.PublicKey
+	asked int
+}
+
+func (a *arithmetic) Check(hash, r, s *[32]byte) bool {
+	a.asked++
+	return ecdsa.Verify(a.pub, hash[:], new(big.Int).SetBytes(r[:]), new(big.Int).SetBytes(s[:]))
+}
+
+// Whoever does the arithmetic is asked about signatures of the one form alone, with
+// their numbers.
+func TestWithECDSA(t *testing.T) {
+	k := newSigner(t, key.P256)
+	a := &arithmetic{pub: k.Public().Crypto().(*ecdsa.PublicKey)}
+	v := k.Public().Verifier().WithECDSA(a)
+	for i := range byte(100) {
+		sig, err := k.Sign([]byte{i})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Verify([]byte{i}, sig); err != nil || a.asked != 2*int(i)+1 {
+			t.Fatalf("%v, asked %d times", err, a.asked)
+		}
+		if err := v.Verify([]byte{i + 1}, sig); !errors.Is(err, key.ErrSignature) || a.asked != 2*int(i)+2 {
+			t.Fatalf("%v, asked %d times", err, a.asked)
+		}
+	}
+	a.asked = 0
+	for _, sig := range [][]byte{nil, {0x30, 0}, read(t, "openssl", "p256.high.sig")} {
+		if err := v.Verify([]byte("m"), sig); !errors.Is(err, key.ErrSignature) || a.asked != 0 {
+			t.Errorf("%x: %v, asked %d times", sig, err, a.asked)
+		}
+	}
 }

@@ -71,7 +71,7 @@ func (p Public) CheckSignature(sig []byte) error {
 
 // checkLowECDSA says why sig is not a signature in DER with the lower s.
 func checkLowECDSA(sig []byte) error {
-	if isLowECDSA(sig) {
+	if _, _, ok := lowECDSA(sig); ok {
 		return nil
 	}
 	_, err := parseECDSA(sig, false)
