@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"vitrine.example/internal/projection"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/store"
@@ -116,26 +118,47 @@ const claimBatch = 4096
 // claimAgain gives every release of the log its name, the first one first. What the
 // projection says of them it has checked just now.
 func (n *Node) claimAgain(ctx context.Context) error {
-	for above := int64(-1); ; {
-		some, err := n.projection.Names(ctx, above, claimBatch)
-		if err != nil || len(some) == 0 {
-			return err
-		}
-		above = some[len(some)-1].Index
-		names := make([]release.Named, len(some))
-		for i, r := range some {
-			names[i] = release.Named{
-				Statement: r.Statement, Product: r.Product, Channel: r.Channel, Version: r.Version, Seq: r.Seq, Previous: r.Previous,
+	pages := make(chan []projection.Release, 1)
+	reading, ctx := errgroup.WithContext(ctx)
+	reading.Go(func() error { // while those before are written
+		defer close(pages)
+		for above := int64(-1); ; {
+			some, err := n.projection.Names(ctx, above, claimBatch)
+			if err != nil || len(some) == 0 {
+				return err
+			}
+			above = some[len(some)-1].Index
+			select {
+			case pages <- some:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		err = n.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return release.AdmitAll(ctx, tx, names) })
-		if errors.Is(err, release.ErrConflict) {
-			err = n.claimEach(ctx, some)
+	})
+	reading.Go(func() error {
+		for some := range pages {
+			if err := n.claimPage(ctx, some); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
+		return nil
+	})
+	return reading.Wait()
+}
+
+// claimPage gives some names.
+func (n *Node) claimPage(ctx context.Context, some []projection.Release) error {
+	names := make([]release.Named, len(some))
+	for i, r := range some {
+		names[i] = release.Named{
+			Statement: r.Statement, Product: r.Product, Channel: r.Channel, Version: r.Version, Seq: r.Seq, Previous: r.Previous,
 		}
 	}
+	err := n.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return release.AdmitAll(ctx, tx, names) })
+	if errors.Is(err, release.ErrConflict) {
+		return n.claimEach(ctx, some)
+	}
+	return err
 }
 
 // claimEach gives names where one at least is taken: whoever comes later has none.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/store"
@@ -22,12 +24,41 @@ const recoverBatch = 1024
 // what the journal knows is not read.
 func (p *Projection) Recover(ctx context.Context, keys []key.Public) (int, error) {
 	found := 0
+	batches := make(chan []digest.Digest)
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		defer close(batches)
+		return p.walk(ctx, batches)
+	})
+	work.Go(func() error { // while the next ones are listed
+		for some := range batches {
+			n, err := p.recover(ctx, some, keys)
+			if found += n; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := work.Wait(); err != nil {
+		return found, fmt.Errorf("looking through the content store: %w", err)
+	}
+	return found, nil
+}
+
+// walk gives the digests of what may be statements, some at a time.
+func (p *Projection) walk(ctx context.Context, batches chan<- []digest.Digest) error {
 	var some []digest.Digest
-	look := func() error {
-		n, err := p.recover(ctx, some, keys)
-		found += n
-		some = some[:0]
-		return err
+	give := func() error {
+		if len(some) == 0 {
+			return nil
+		}
+		select {
+		case batches <- some:
+			some = nil
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	err := p.Content.Walk(ctx, func(info content.Info) error {
 		if info.Class != content.Public || info.Size > statement.MaxSize {
@@ -36,15 +67,12 @@ func (p *Projection) Recover(ctx context.Context, keys []key.Public) (int, error
 		if some = append(some, info.Digest); len(some) < recoverBatch {
 			return nil
 		}
-		return look()
+		return give()
 	})
-	if err == nil {
-		err = look()
-	}
 	if err != nil {
-		return found, fmt.Errorf("looking through the content store: %w", err)
+		return err
 	}
-	return found, nil
+	return give()
 }
 
 // sqlNoted takes digests as one blob, as sqlJournal does.

@@ -2,7 +2,10 @@ package projection
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"runtime"
+	"slices"
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/store"
@@ -105,22 +108,34 @@ func (f *follow) explain(ctx context.Context, facts []fact) error {
 	return nil
 }
 
-// journal is explain for the own log.
+// journal is explain for the own log, on all processors: at this time nothing else
+// is to be done for the batch.
 func (p *Projection) journal(ctx context.Context, facts []fact, which []int) error {
+	n := runtime.GOMAXPROCS(0)
+	parts := slices.Collect(slices.Chunk(which, (len(which)+n-1)/n))
+	_, err := parallel(len(parts), func(i int) (bool, error) { return true, p.journalPart(ctx, facts, parts[i]) })
+	if err != nil {
+		return fmt.Errorf("looking for the statements behind entries: %w", err)
+	}
+	return nil
+}
+
+// journalPart looks for some of them.
+func (p *Projection) journalPart(ctx context.Context, facts []fact, which []int) error {
 	hashes := make([]byte, 0, len(which)*digest.Size)
 	for _, i := range which {
 		hashes = append(hashes, facts[i].leafHash[:]...)
 	}
-	err := p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		rows, err := tx.QueryContext(ctx, sqlJournal, hashes, len(which))
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
+		var n int64
+		var b sql.RawBytes
+		var pending bool
 		for rows.Next() {
-			var n int64
-			var b []byte
-			var pending bool
 			if err := rows.Scan(&n, &b, &pending); err != nil {
 				return err
 			}
@@ -132,10 +147,6 @@ func (p *Projection) journal(ctx context.Context, facts []fact, which []int) err
 		}
 		return rows.Err()
 	})
-	if err != nil {
-		return fmt.Errorf("looking for the statements behind entries: %w", err)
-	}
-	return nil
 }
 
 func toDigest(b []byte) (digest.Digest, error) {
