@@ -8,11 +8,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -113,7 +113,7 @@ func askLitewitness(ctx context.Context, dir string, grown []growing) (a asked, 
 	if err != nil {
 		return a, err
 	}
-	a.wall, err = send(ctx, l.URL, grown, 1)
+	a.wall, err = send(ctx, strings.TrimPrefix(l.URL, "http://"), grown, 1)
 	err = errors.Join(err, l.Stop())
 	a.cpu = l.CPU()
 	return a, err
@@ -132,12 +132,7 @@ func askOurs(ctx context.Context, dir, keys string, lines int, grown []growing) 
 	if err != nil {
 		return a, err
 	}
-	a.wall, err = send(ctx, p.url, grown, lines)
+	a.wall, err = send(ctx, p.addr, grown, lines)
 	a.cpu = p.stop()
 	return a, err
-}
-
-// newClient has a connection for each log.
-func newClient() *http.Client {
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: *logs}}
 }

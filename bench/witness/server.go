@@ -98,7 +98,7 @@ func serve(ctx context.Context, dir, keys string, vkeys []string) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://%s\n", l.Addr())
+	fmt.Println(l.Addr())
 	srv := &http.Server{Handler: w.Handler(), ReadHeaderTimeout: time.Minute}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -124,9 +124,9 @@ func profiled() (stop func(), err error) {
 
 // server is serve in another process.
 type server struct {
-	cmd *exec.Cmd
-	in  io.Closer
-	url string
+	cmd  *exec.Cmd
+	in   io.Closer
+	addr string
 }
 
 func startServer(dir, keys string, grown []growing) (*server, error) {
@@ -153,7 +153,7 @@ func startServer(dir, keys string, grown []growing) (*server, error) {
 	p.in = in
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err == nil {
-		_, err = fmt.Sscan(line, &p.url)
+		_, err = fmt.Sscan(line, &p.addr)
 	}
 	if err != nil {
 		p.stop()
