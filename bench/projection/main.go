@@ -1,6 +1,6 @@
 // Command projection measures how fast a node makes its tables again from its
-// log, and how soon it serves after a start, and prints the ratio to checking
-// the same signatures and nothing else. bench/README.md says how it is made.
+// log, and how soon it serves after a start, beside checking the same signatures
+// with the standard library and nothing else. bench/README.md says how it is made.
 package main
 
 import (
@@ -63,15 +63,15 @@ func run(ctx context.Context, n, releases int64, algorithm, vitrine string, roun
 		m.size, m.signer.Public().Algorithm(), releases, time.Since(start).Seconds())
 	bare := m.bareRate()
 	fmt.Printf("verify alone, all processors   %8.0f /s\n", bare)
-	rate, cpu, err := m.rebuild(ctx, profile)
+	took, err := m.rebuild(ctx, profile)
 	if err != nil {
 		return fmt.Errorf("rebuilding: %w", err)
 	}
-	fmt.Printf("projection from nothing        %8.0f /s   %.2f of verify alone   %.0f µs of CPU each\n", rate, rate/bare, cpu)
-	if rate, err = m.command(ctx, vitrine); err != nil {
+	fmt.Printf("projection from nothing        %8.0f /s   %s\n", took.rate(m.size), took.each(m.size))
+	if took, err = m.command(ctx, vitrine); err != nil {
 		return err
 	}
-	fmt.Printf("vitrine projection rebuild     %8.0f /s   %.2f of verify alone\n", rate, rate/bare)
+	fmt.Printf("vitrine projection rebuild     %8.0f /s   %s\n", took.rate(m.size), took.each(m.size))
 	for range rounds {
 		d, err := m.restart(ctx, vitrine)
 		if err != nil {
@@ -116,63 +116,61 @@ func (p published) Published(ctx context.Context) (int64, time.Time, error) {
 	return s.Published, s.At, err
 }
 
-// rebuild fills empty tables in this process and returns statements a second
-// and microseconds of CPU for each.
-func (m *material) rebuild(ctx context.Context, profile string) (rate, cpu float64, err error) {
+// rebuild fills empty tables in this process.
+func (m *material) rebuild(ctx context.Context, profile string) (s spent, err error) {
 	db, err := store.Open(ctx, filepath.Join(m.dir, "vitrine.db"))
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	private, err := key.ReadPrivateFile(filepath.Join(m.dir, "keys", "log.pem"))
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
-	s, err := tlog.NewSigner(origin, tlog.Ed25519, private, nil)
+	signer, err := tlog.NewSigner(origin, tlog.Ed25519, private, nil)
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	start := time.Now()
-	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(m.dir, "log"), DB: db, Signer: s, Log: slog.New(slog.DiscardHandler)})
+	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(m.dir, "log"), DB: db, Signer: signer, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	defer func() { err = errors.Join(err, l.Close(ctx)) }()
 	fmt.Printf("log opened, its rows written   %8.1f s\n", time.Since(start).Seconds())
 	c, err := content.Open(filepath.Join(m.dir, "content"))
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	p, err := projection.New(ctx, projection.Options{
 		DB: db, Content: c, Origin: origin, Log: published{l}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	if profile != "" {
 		f, err := os.Create(profile)
 		if err != nil {
-			return 0, 0, err
+			return s, err
 		}
 		defer f.Close() //nolint:errcheck // a profile
 		if err := pprof.StartCPUProfile(f); err != nil {
-			return 0, 0, err
+			return s, err
 		}
 		defer pprof.StopCPUProfile()
 	}
 	if err := p.Rebuild(ctx); err != nil { // empties nothing, unless the node was used before
-		return 0, 0, err
+		return s, err
 	}
-	start, used := time.Now(), cpuTime()
+	used, since := cpuTime(), watch()
 	for {
 		if took, err := p.Step(ctx); err != nil || took == 0 {
-			d := time.Since(start)
-			each := float64((cpuTime() - used).Microseconds()) / float64(m.size)
+			s = since(cpuTime() - used)
 			counts, cerr := p.Counts(ctx)
 			if err == nil && counts.Statements != m.size {
 				err = fmt.Errorf("%d of %d statements are in the tables", counts.Statements, m.size)
 			}
-			return float64(m.size) / d.Seconds(), each, errors.Join(err, cerr)
+			return s, errors.Join(err, cerr)
 		}
 	}
 }
@@ -186,13 +184,13 @@ func cpuTime() time.Duration {
 }
 
 // command times the program's own rebuild.
-func (m *material) command(ctx context.Context, vitrine string) (float64, error) {
+func (m *material) command(ctx context.Context, vitrine string) (spent, error) {
 	cmd := exec.CommandContext(ctx, vitrine, "projection", "rebuild", m.dir)
-	start := time.Now()
+	since := watch()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("%s: %w: %s", cmd, err, out)
+		return spent{}, fmt.Errorf("%s: %w: %s", cmd, err, out)
 	}
-	return float64(m.size) / time.Since(start).Seconds(), nil
+	return since(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()), nil
 }
 
 // restart starts the node, waits until it is ready, and stops it.
