@@ -7,26 +7,20 @@ import (
 
 // ExecAgain is ExecContext for what one transaction runs many times with other
 // values: SQLite reads the text once, which takes longer than to change a row.
+// PostgreSQL's driver remembers texts by itself.
 func (t *Tx) ExecAgain(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	s, err := t.prepared(ctx, query)
+	if t.engine.kind() != kindSQLite {
+		return t.ExecContext(ctx, query, args...)
+	}
+	s, err := t.prepared(ctx, t.query(query))
 	if err != nil {
 		return nil, err
 	}
 	return s.ExecContext(ctx, args...)
 }
 
-// QueryAgain is QueryContext for what one transaction runs many times.
-func (t *Tx) QueryAgain(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := t.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(ctx, args...)
-}
-
 // prepared returns a statement that lives as long as the transaction.
 func (t *Tx) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	query = t.query(query)
 	if s := t.statements[query]; s != nil {
 		return s, nil
 	}

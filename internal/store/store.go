@@ -48,7 +48,7 @@ type DB struct {
 type Tx struct {
 	*sql.Tx
 	renamed    *strings.Replacer    // nil: no table
-	statements map[string]*sql.Stmt // of ExecAgain and QueryAgain
+	statements map[string]*sql.Stmt // of ExecAgain
 	engine     engine
 }
 
