@@ -53,6 +53,7 @@ var floors = map[string]int{
 	"internal/mldsa44":             0,
 	"internal/p256":                0,
 	"internal/sbom":                0,
+	"internal/sandbox":             0,
 	"internal/snapshot":            0,
 	"internal/store":               0,
 	"digest":                       -1,
