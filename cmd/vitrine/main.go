@@ -20,9 +20,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"vitrine.example/internal/sandbox"
 )
 
 func main() {
+	sandbox.Enter() // never returns in the processes that a sandbox is made of
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
