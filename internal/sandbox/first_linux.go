@@ -175,7 +175,8 @@ func (f *firstProcess) command() error {
 func (f *firstProcess) reap(command int, said string) (news, error) {
 	for {
 		var ws unix.WaitStatus
-		pid, err := unix.Wait4(-1, &ws, 0, nil)
+		var ru unix.Rusage
+		pid, err := unix.Wait4(-1, &ws, 0, &ru)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		} else if err != nil {
@@ -188,6 +189,8 @@ func (f *firstProcess) reap(command int, said string) (news, error) {
 		if ws.Signaled() {
 			n.Signal = int(ws.Signal())
 			n.Status = 128 + n.Signal
+			// The kernel sends SIGXCPU first, which Go programs take no notice of.
+			n.Late = time.Duration(ru.Utime.Nano()+ru.Stime.Nano()) >= f.o.Limits.CPUTime
 		}
 		if said != "" {
 			return wallSaid(n, said)

@@ -244,8 +244,8 @@ func (r *runner) heard(res Result, n news, err error) (Result, error) {
 	switch {
 	case n.Over || r.group.outOfMemory():
 		res.Reason, res.Detail = Memory, fmt.Sprintf("%d bytes were seen, %d are allowed", n.Memory, r.job.Limits.Memory)
-	case n.Signal == int(syscall.SIGXCPU):
-		res.Reason, res.Detail = Timeout, fmt.Sprintf("ended after %v of one process", r.job.Limits.CPUTime)
+	case n.Late:
+		res.Reason, res.Detail = Timeout, fmt.Sprintf("ended after %v of processor time", r.job.Limits.CPUTime)
 	case n.Signal != 0:
 		res.Reason, res.Detail = Signalled, syscall.Signal(n.Signal).String()
 	}

@@ -51,6 +51,7 @@ type news struct {
 	Cannot string        // why the command could not be started
 	Memory int64         // most bytes seen
 	Over   bool          // ended because of memory
+	Late   bool          // a signal ended it when its processor time was over
 	CPU    time.Duration // user and system, of all that was waited for
 }
 

@@ -221,3 +221,7 @@ func memoryFiles([]string) {
 	_, err = os.Create("/dev/hugepages/x")
 	try("hugetlbfs", err)
 }
+
+func init() {
+	attacks["daemon-and-sleep"] = func([]string) { daemon(nil); time.Sleep(time.Hour) }
+}

@@ -291,7 +291,7 @@ func terminal([]string) {
 // hardLinks links what is outside, or not ours, to where outputs are taken.
 func hardLinks(args []string) {
 	os.MkdirAll("/out", 0o755)
-	for i, path := range append(args, "/proc/self/exe", "/proc/version", "/dev/null", "/dev/urandom") {
+	for i, path := range append(args, "/proc/1/exe", "/proc/version", "/dev/null", "/dev/urandom") {
 		try("link "+path, unix.Linkat(unix.AT_FDCWD, path, unix.AT_FDCWD, fmt.Sprintf("/out/l%d", i), unix.AT_SYMLINK_FOLLOW))
 	}
 	os.WriteFile("/out/a", []byte("a"), 0o644)
