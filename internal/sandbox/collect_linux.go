@@ -21,6 +21,9 @@ type refused struct{ error }
 // maxDepth bounds directories within directories in outputs.
 const maxDepth = 200
 
+// nearlyFull is as little as a program leaves that fails for want of space.
+const nearlyFull = 256 << 10
+
 // collect takes the outputs out of the sandbox's root. It is called when no
 // process of the sandbox is left, so that nothing can change under its hands;
 // yet no link is followed and no file is read beyond its bound.
@@ -29,7 +32,8 @@ func (r *runner) collect(res Result) (Result, error) {
 	if err := unix.Fstatfs(r.root, &st); err == nil {
 		res.Usage.Disk = (int64(st.Blocks) - int64(st.Bfree)) * st.Bsize
 	}
-	if res.Reason == Exited && res.Exit != 0 && (st.Bfree == 0 || st.Ffree == 0) {
+	full := int64(st.Bfree)*st.Bsize < nearlyFull || st.Ffree < 16
+	if res.Reason == Exited && res.Exit != 0 && full {
 		res.Reason, res.Detail = Disk, fmt.Sprintf("the disk was full: %d bytes and %d files may be written", r.job.Limits.Disk, r.job.Limits.Inodes)
 	}
 	if !res.OK() || len(r.job.Outputs) == 0 {

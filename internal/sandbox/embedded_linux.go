@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 )
 
 // Embedded is the engine that needs nothing but Linux 5.19 or later: namespaces,
@@ -22,33 +21,18 @@ type Embedded struct {
 // Name is "embedded".
 func (*Embedded) Name() string { return "embedded" }
 
-// Check makes a sandbox with all its walls, starts nothing in it, and says what
-// could not be made.
-func (e *Embedded) Check(ctx context.Context) error {
-	job := trial()
-	_, err := e.run(ctx, job, io.Discard, "", true)
-	return err
-}
+// Check runs a command that does nothing, behind all walls, and says which of
+// them could not be put up.
+func (e *Embedded) Check(ctx context.Context) error { return try(ctx, e) }
 
 // Run runs the job; see [Engine].
 func (e *Embedded) Run(ctx context.Context, job *Job, log io.Writer, outDir string) (Result, error) {
-	return e.run(ctx, job, log, outDir, false)
-}
-
-func (e *Embedded) run(ctx context.Context, job *Job, log io.Writer, outDir string, dry bool) (Result, error) {
-	r := &runner{engine: e.Name(), job: job, log: log, outDir: outDir, trial: dry, cgroup: e.Cgroup}
+	r := &runner{engine: e.Name(), job: job, log: log, outDir: outDir, cgroup: e.Cgroup}
 	res, err := r.run(ctx)
 	if err != nil {
 		return res, fmt.Errorf("sandbox embedded: %w", err)
 	}
 	return res, nil
-}
-
-// trial is a job that does nothing, to see whether it could.
-func trial() *Job {
-	l := DefaultLimits()
-	l.Time = time.Minute
-	return &Job{Argv: []string{"/none"}, Dir: "/", Hostname: "trial", CPUs: 1, Limits: l, Clock: time.Unix(0, 0)}
 }
 
 // source is one file of the host that is sent inside.

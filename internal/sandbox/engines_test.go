@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"vitrine.example/internal/sandbox"
+	"vitrine.example/test/peer"
 )
 
 const argClient = "vitrine-sandbox-test-client"
@@ -48,9 +49,18 @@ type engine struct {
 // test`; as another user there is that user alone.
 func engines() []engine {
 	if os.Geteuid() != 0 {
-		return []engine{{name: "embedded as a user"}}
+		return []engine{{name: "embedded as a user"}, {name: "gvisor as a user", gvisor: true}}
 	}
-	return []engine{{name: "embedded as root"}, {name: "embedded as a user", user: true}}
+	return []engine{{name: "embedded as root"}, {name: "embedded as a user", user: true},
+		{name: "gvisor as root", gvisor: true}, {name: "gvisor as a user", gvisor: true, user: true}}
+}
+
+// itself is the engine in this process.
+func (r request) itself() sandbox.Engine {
+	if r.Runsc != "" {
+		return &sandbox.GVisor{Runsc: r.Runsc}
+	}
+	return &sandbox.Embedded{}
 }
 
 func each(t *testing.T, f func(t *testing.T, e engine)) {
@@ -70,6 +80,7 @@ type outcome struct {
 type request struct {
 	Job    *sandbox.Job
 	OutDir string
+	Runsc  string // of gVisor; "" is embedded
 }
 
 type reply struct {
@@ -86,7 +97,7 @@ func client() int {
 	}
 	var r reply
 	var err error
-	e := &sandbox.Embedded{}
+	e := req.itself()
 	if req.Job == nil {
 		err = e.Check(context.Background())
 	} else {
@@ -105,15 +116,19 @@ func client() int {
 func (e engine) run(t *testing.T, job *sandbox.Job) (outcome, error) {
 	t.Helper()
 	o := outcome{outDir: openDir(t)}
+	req := request{Job: job, OutDir: o.outDir}
+	if e.gvisor {
+		req.Runsc = runsc(t)
+	}
 	var log bytes.Buffer
 	var err error
 	if e.user {
 		if err := os.Chown(o.outDir, testUser, testUser); err != nil {
 			t.Fatal(err)
 		}
-		o.Result, err = ask(t, request{job, o.outDir}, &log)
+		o.Result, err = ask(t, req, &log)
 	} else {
-		o.Result, err = (&sandbox.Embedded{}).Run(t.Context(), job, &log, o.outDir)
+		o.Result, err = req.itself().Run(t.Context(), job, &log, o.outDir)
 	}
 	o.log = log.String()
 	return o, err
@@ -179,6 +194,35 @@ func openDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// gVisor's newest commit on its module path; `go install` builds it.
+const runscVersion = "v0.0.0-20260905035102-160fafc42237"
+
+var (
+	runscOnce sync.Once
+	runscErr  error
+)
+
+// runsc builds gVisor, once for all runs, and copies it where every user
+// reaches it, once for this one.
+func runsc(t *testing.T) string {
+	t.Helper()
+	at := filepath.Join(filepath.Dir(attackProgram(t)), "runsc")
+	runscOnce.Do(func() {
+		var path string
+		if path, runscErr = peer.Build(context.Background(), "gvisor.dev/gvisor/runsc", runscVersion); runscErr != nil {
+			return
+		}
+		var b []byte
+		if b, runscErr = os.ReadFile(path); runscErr == nil {
+			runscErr = os.WriteFile(at, b, 0o755)
+		}
+	})
+	if runscErr != nil {
+		t.Fatal(runscErr)
+	}
+	return at
 }
 
 var (

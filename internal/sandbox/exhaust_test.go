@@ -174,7 +174,7 @@ func TestProcessOutsideIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	cmd, _ := clientCommand(t, request{job, dir}, out)
+	cmd, _ := clientCommand(t, request{Job: job, OutDir: dir}, out)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -214,6 +214,11 @@ func TestOutputsThatAreRefused(t *testing.T) {
 			{"out-missing", "", "/out", "not made"},
 			{"out-missing", "", "/no/such/place", "not made"},
 		} {
+			if e.gvisor && c.attack == "out-fifo" {
+				c.says = "not made" // it is gVisor's own, and nothing on the disk
+			} else if e.gvisor && c.attack == "out-socket" {
+				continue // likewise: the directory is empty, and that is fine
+			}
 			t.Run(c.attack+c.arg, func(t *testing.T) {
 				job := attack(t, c.attack, c.arg)
 				job.Outputs = []string{c.output}

@@ -65,14 +65,21 @@ func (f *firstProcess) run() error {
 	if err := m.all(); err != nil {
 		return err
 	}
-	if err := f.unpack(pipe); err != nil {
+	if err := f.inRoot(func() error { return f.unpack(pipe) }); err != nil {
 		return err
 	}
 	pipe.Close()
 	if err := m.finish(); err != nil {
 		return err
 	}
-	root, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	at := "/"
+	if o.Runsc != "" {
+		at = jobRoot
+		if err := o.bundle(); err != nil {
+			return err
+		}
+	}
+	root, err := unix.Open(at, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -98,6 +105,29 @@ func (f *firstProcess) await() error {
 		os.Exit(1)
 	}()
 	return nil
+}
+
+// inRoot does something where "/" is the command's, whose layers and links
+// then lead nowhere else.
+func (f *firstProcess) inRoot(do func() error) error {
+	if f.o.Runsc == "" {
+		return do()
+	}
+	out, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(out)
+	if err := unix.Chroot(jobRoot); err != nil {
+		return err
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return errors.Join(unix.Fchdir(out), unix.Chroot("."), unix.Chdir("/"))
 }
 
 func (f *firstProcess) unpack(pipe io.Reader) error {
@@ -140,9 +170,7 @@ func (f *firstProcess) command() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{argWall}
-	cmd.Env = []string{}
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{argWall}, Env: []string{}}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{orders.in, report.out}
 	cmd.SysProcAttr = wallAttr()

@@ -18,9 +18,9 @@ import (
 type mounter struct {
 	o      *orders
 	base   string // a tmpfs: root/ (or upper/ and work/), shm/, static files
-	root   string // what becomes "/"
+	outer  string // what becomes "/" here
+	root   string // what becomes "/" for the command: the same, or with gVisor a directory below
 	baseFD int
-	disk   bool // the root is an overlay above directories
 }
 
 // nodes of /dev; there are no others.
@@ -33,11 +33,13 @@ func (m *mounter) all() error {
 	}{
 		{"keeping mounts to ourselves", m.private},
 		{"taking directory layers", m.take},
+		{"taking runsc", m.takeRunsc},
 		{"making the disk", m.tmpfs},
 		{"making the root", m.overlay},
 		{"placing directory layers", m.place},
 		{"making /dev", m.dev},
 		{"making /proc", m.proc},
+		{"placing runsc", m.runsc},
 		{"setting the host name", m.host},
 		{"entering the root", m.pivot},
 	} {
@@ -75,6 +77,16 @@ func (m *mounter) take() error {
 	return nil
 }
 
+// takeRunsc is take for the program of gVisor.
+func (m *mounter) takeRunsc() error {
+	if m.o.Runsc == "" || m.o.RunscFD != 0 {
+		return nil
+	}
+	fd, err := openTree(m.o.Runsc)
+	m.o.RunscFD = fd
+	return err
+}
+
 // openTree is a copy of the mounts at a directory that nobody else sees.
 func openTree(dir string) (int, error) {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
@@ -96,8 +108,11 @@ func (m *mounter) tmpfs() error {
 	if err := unix.Mount("tmpfs", m.base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return err
 	}
-	m.root = m.base + "/root"
-	for _, dir := range []string{"root", "upper", "work", "shm", "static", "none"} {
+	m.outer, m.root = m.base+"/root", m.base+"/root"
+	if m.o.Runsc != "" {
+		m.outer, m.root = m.base+"/outer", m.base+"/outer"+jobRoot
+	}
+	for _, dir := range []string{"root", "outer", "outer" + jobRoot, "upper", "work", "shm", "static", "none"} {
 		if err := os.Mkdir(filepath.Join(m.base, dir), 0o755); err != nil {
 			return err
 		}
@@ -126,6 +141,11 @@ func (m *mounter) overlay() error {
 		}
 		lower = append(lower, at)
 	}
+	if m.outer != m.root {
+		if err := bind(m.outer, m.outer); err != nil {
+			return err
+		}
+	}
 	if len(lower) == 0 {
 		return bind(m.root, m.root)
 	}
@@ -139,7 +159,7 @@ func (m *mounter) place() error {
 		if l.Dir == "" || l.At == "" || l.At == "/" {
 			continue
 		}
-		at, err := m.below(l.At)
+		at, err := below(m.root, l.At)
 		if err != nil {
 			return err
 		}
@@ -150,10 +170,10 @@ func (m *mounter) place() error {
 	return nil
 }
 
-// below is the path below the new root, made if missing. Links in directory
+// below is the path below a root to be, made if missing. Links in directory
 // layers are not followed: they would lead into the old root.
-func (m *mounter) below(p string) (string, error) {
-	at := m.root
+func below(root, p string) (string, error) {
+	at := root
 	for part := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
 		at = filepath.Join(at, part)
 		fi, err := os.Lstat(at)
@@ -170,7 +190,7 @@ func (m *mounter) below(p string) (string, error) {
 }
 
 func (m *mounter) dev() error {
-	dev, err := m.below("/dev")
+	dev, err := below(m.outer, "/dev")
 	if err != nil {
 		return err
 	}
@@ -210,7 +230,7 @@ func (m *mounter) host() error {
 
 // pivot makes the new root "/" and lets go of the old one for good.
 func (m *mounter) pivot() error {
-	if err := unix.Chdir(m.root); err != nil {
+	if err := unix.Chdir(m.outer); err != nil {
 		return err
 	}
 	// The old root is stacked on the new one and taken off again.

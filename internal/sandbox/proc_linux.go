@@ -20,16 +20,23 @@ var shown = []string{"self", "thread-self", "mounts", "net", "sys"}
 // would tell one machine from another is covered by files that say the same
 // everywhere.
 func (m *mounter) proc() error {
-	proc, err := m.below("/proc")
+	proc, err := below(m.outer, "/proc")
 	if err != nil {
 		return err
 	}
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	err = unix.Mount("proc", proc, "proc", flags|unix.MS_RDONLY, "hidepid=invisible")
+	if m.o.Runsc != "" { // this one is gVisor's; the command sees gVisor's own
+		err = unix.Mount("proc", proc, "proc", flags, "")
+	} else {
+		err = unix.Mount("proc", proc, "proc", flags|unix.MS_RDONLY, "hidepid=invisible")
+	}
 	if errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("%w: the /proc here has parts covered, as containers have; let the container show all of it, or use gvisor", err)
 	} else if err != nil {
 		return err
+	}
+	if m.o.Runsc != "" {
+		return nil
 	}
 	static := m.static()
 	for name, text := range static {

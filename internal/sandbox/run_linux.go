@@ -25,9 +25,8 @@ type runner struct {
 	job    *Job
 	log    io.Writer
 	outDir string
-	trial  bool
 	cgroup string
-	runsc  []string // see orders
+	runsc  string // path of runsc, for gVisor
 
 	cmd    *exec.Cmd
 	orders *os.File
@@ -47,7 +46,7 @@ func (r *runner) run(ctx context.Context) (Result, error) {
 	if err := r.machine(); err != nil {
 		return Result{}, err
 	}
-	o.Trial, o.Runsc = r.trial, r.runsc
+	o.Runsc = r.runsc
 	if r.group, err = newGroup(r.cgroup, r.job.Limits); err != nil {
 		return Result{}, err
 	}
@@ -69,7 +68,7 @@ func (r *runner) run(ctx context.Context) (Result, error) {
 		done <- answer{res, err}
 	}()
 	a := <-done
-	if a.err != nil || r.trial {
+	if a.err != nil {
 		return a.res, a.err
 	}
 	return r.collect(a.res)
@@ -244,7 +243,8 @@ func (r *runner) heard(res Result, n news, err error) (Result, error) {
 	switch {
 	case n.Over || r.group.outOfMemory():
 		res.Reason, res.Detail = Memory, fmt.Sprintf("%d bytes were seen, %d are allowed", n.Memory, r.job.Limits.Memory)
-	case n.Late:
+	case n.Late, r.runsc != "" && n.Status >= 128+int(syscall.SIGKILL) && res.Usage.Wall >= r.job.Limits.CPUTime:
+		// gVisor does not say whose signal it was.
 		res.Reason, res.Detail = Timeout, fmt.Sprintf("ended after %v of processor time", r.job.Limits.CPUTime)
 	case n.Signal != 0:
 		res.Reason, res.Detail = Signalled, syscall.Signal(n.Signal).String()

@@ -59,5 +59,13 @@ func (r *runner) mounts(o *orders) ([]*os.File, error) {
 		l.FD = fdFirst + len(files)
 		files = append(files, os.NewFile(uintptr(fd), l.Dir))
 	}
+	if o.Runsc != "" {
+		fd, err := openTree(o.Runsc)
+		if err != nil {
+			return nil, err
+		}
+		o.RunscFD = fdFirst + len(files)
+		files = append(files, os.NewFile(uintptr(fd), o.Runsc))
+	}
 	return files, nil
 }

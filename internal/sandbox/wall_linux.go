@@ -15,6 +15,9 @@ import (
 // the threads of process 1.
 const ownTasks = 32
 
+// umask is that of the command.
+const umask = 0o022
+
 // wallReport is what the wall says when the command did not start.
 type wallReport struct {
 	Failed string // a wall could not be put up
@@ -56,10 +59,11 @@ func wall() int {
 	if err := errors.Join(keepOut(3), o.wall()); err != nil {
 		return say(wallReport{Failed: err.Error()})
 	}
-	if o.Trial {
-		return 0
+	if o.Runsc != "" {
+		err := syscall.Exec(runscAt, o.runscArgs(), []string{"PATH=/", "HOME=/run", "TMPDIR=/tmp"})
+		return say(wallReport{Failed: fmt.Sprintf("starting runsc: %v", err)})
 	}
-	unix.Umask(0o022)
+	unix.Umask(umask)
 	err = os.Chdir(o.Dir)
 	if err == nil {
 		err = syscall.Exec(o.Argv[0], o.Argv, o.Env)
@@ -70,6 +74,9 @@ func wall() int {
 // wall puts up what holds the command itself; the order is that each step may
 // need what the next takes away.
 func (o *orders) wall() error {
+	if o.Runsc != "" { // gVisor puts up its own, for which it needs what we would take away
+		return o.affinity()
+	}
 	for _, step := range []struct {
 		what string
 		do   func() error
@@ -106,26 +113,31 @@ func (o *orders) affinity() error {
 	return unix.SchedSetaffinity(0, &want)
 }
 
-func (o *orders) rlimits() error {
+type rlimit struct {
+	name       string
+	resource   int
+	soft, hard uint64
+}
+
+func (o *orders) limits() []rlimit {
 	l := o.Limits
 	seconds := uint64((l.CPUTime + time.Second - 1) / time.Second)
-	for _, r := range []struct {
-		name     string
-		resource int
-		soft     uint64
-		hard     uint64
-	}{
-		{"core", unix.RLIMIT_CORE, 0, 0},
-		{"cpu", unix.RLIMIT_CPU, seconds, seconds + 1},
-		{"fsize", unix.RLIMIT_FSIZE, uint64(l.Disk), uint64(l.Disk)},
-		{"memlock", unix.RLIMIT_MEMLOCK, 64 << 10, 64 << 10},
-		{"msgqueue", unix.RLIMIT_MSGQUEUE, 0, 0},
-		{"nofile", unix.RLIMIT_NOFILE, uint64(l.OpenFiles), uint64(l.OpenFiles)},
-		{"nproc", unix.RLIMIT_NPROC, uint64(l.Processes) + ownTasks, uint64(l.Processes) + ownTasks},
-		{"rtprio", unix.RLIMIT_RTPRIO, 0, 0},
-		{"sigpending", unix.RLIMIT_SIGPENDING, 4096, 4096},
-		{"stack", unix.RLIMIT_STACK, 8 << 20, 8 << 20},
-	} {
+	return []rlimit{
+		{"CORE", unix.RLIMIT_CORE, 0, 0},
+		{"CPU", unix.RLIMIT_CPU, seconds, seconds + 1},
+		{"FSIZE", unix.RLIMIT_FSIZE, uint64(l.Disk), uint64(l.Disk)},
+		{"MEMLOCK", unix.RLIMIT_MEMLOCK, 64 << 10, 64 << 10},
+		{"MSGQUEUE", unix.RLIMIT_MSGQUEUE, 0, 0},
+		{"NOFILE", unix.RLIMIT_NOFILE, uint64(l.OpenFiles), uint64(l.OpenFiles)},
+		{"NPROC", unix.RLIMIT_NPROC, uint64(l.Processes) + ownTasks, uint64(l.Processes) + ownTasks},
+		{"RTPRIO", unix.RLIMIT_RTPRIO, 0, 0},
+		{"SIGPENDING", unix.RLIMIT_SIGPENDING, 4096, 4096},
+		{"STACK", unix.RLIMIT_STACK, 8 << 20, 8 << 20},
+	}
+}
+
+func (o *orders) rlimits() error {
+	for _, r := range o.limits() {
 		var have syscall.Rlimit
 		if err := syscall.Getrlimit(r.resource, &have); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)

@@ -24,14 +24,15 @@ const (
 // watcher adds up the memory of all processes of the sandbox. It runs in
 // process 1, whose /proc shows exactly these.
 type watcher struct {
-	limit int64
-	peak  atomic.Int64
-	extra int64 // shared memory at the last look
+	gvisor bool
+	limit  int64
+	peak   atomic.Int64
+	extra  int64 // shared memory at the last look
 }
 
 // watch begins to look, and calls over once if the limit is passed.
 func watch(o *orders, over func(seen int64)) *watcher {
-	w := &watcher{limit: o.Limits.Memory}
+	w := &watcher{limit: o.Limits.Memory, gvisor: o.Runsc != ""}
 	go func() {
 		for n := 0; ; n++ {
 			start := time.Now()
@@ -67,7 +68,7 @@ func (w *watcher) look(maps bool) int64 {
 		}
 	})
 	if maps {
-		w.extra = sharedMemory()
+		w.extra = w.sharedMemory()
 	}
 	sum += w.extra
 	if sum <= w.limit { // else exactly says
@@ -92,7 +93,7 @@ func (w *watcher) exactly() int64 {
 			}
 		}
 	})
-	sum += sharedMemory()
+	sum += w.sharedMemory()
 	w.peak.Store(max(w.peak.Load(), sum))
 	return sum
 }
@@ -100,7 +101,10 @@ func (w *watcher) exactly() int64 {
 // sharedMemory adds up the sizes of all mappings of shared memory without a
 // name, touched or not: what was touched and unmapped from a process stays, and
 // shows in no process's resident set.
-func sharedMemory() int64 {
+func (w *watcher) sharedMemory() int64 {
+	if w.gvisor {
+		return guestMemory()
+	}
 	sizes := map[string]int64{} // by inode, the same in each process that shares it
 	each(func(pid string) {
 		f, err := os.Open("/proc/" + pid + "/maps")
@@ -118,6 +122,31 @@ func sharedMemory() int64 {
 		}
 		for inode, size := range own {
 			sizes[inode] = max(sizes[inode], size)
+		}
+	})
+	var sum int64
+	for _, n := range sizes {
+		sum += n
+	}
+	return sum
+}
+
+// guestMemory is what gVisor's kernel has taken for its processes: files that
+// exist in memory only.
+func guestMemory() int64 {
+	sizes := map[uint64]int64{}
+	each(func(pid string) {
+		dir := "/proc/" + pid + "/fd/"
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			var st unix.Stat_t
+			if target, err := os.Readlink(dir + e.Name()); err == nil && strings.HasPrefix(target, "/memfd:") &&
+				unix.Stat(dir+e.Name(), &st) == nil {
+				sizes[st.Ino] = st.Blocks * 512
+			}
 		}
 	})
 	var sum int64

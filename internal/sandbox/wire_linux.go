@@ -23,8 +23,8 @@ type orders struct {
 	Layers    []layerOrder
 	Inputs    []inputOrder
 
-	Trial bool     // put up the walls, start nothing
-	Runsc []string // run the command with this program, which keeps it in
+	Runsc   string // run the command in this gVisor instead of behind our last wall
+	RunscFD int    // as layerOrder.FD
 }
 
 type layerOrder struct {

@@ -160,7 +160,8 @@ func namespaces([]string) {
 }
 
 func ptrace(args []string) {
-	for _, pid := range []int{1, atoi(args[0])} {
+	for _, p := range append(above(), args[0]) {
+		pid := atoi(p)
 		try(fmt.Sprintf("attach %d", pid), unix.PtraceAttach(pid))
 		try(fmt.Sprintf("seize %d", pid), unix.PtraceSeize(pid))
 		b := make([]byte, 8)
