@@ -21,12 +21,20 @@ import (
 	"vitrine.example/test/peer"
 )
 
-const argClient = "vitrine-sandbox-test-client"
+// The names under which this program is started again.
+const (
+	argClient = "vitrine-sandbox-test-client"
+	argCheck  = "vitrine-sandbox-test-check"
+)
 
 func TestMain(m *testing.M) {
 	sandbox.Enter()
-	if os.Args[0] == argClient {
+	switch filepath.Base(os.Args[0]) {
+	case argClient:
 		os.Exit(client())
+	case argCheck:
+		fmt.Println("checked:", (&sandbox.Embedded{}).Check(context.Background()))
+		return
 	}
 	code := m.Run()
 	if attackDir != "" {

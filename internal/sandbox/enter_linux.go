@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 
@@ -13,6 +14,9 @@ const (
 	argInit = "vitrine-sandbox-init" // first process inside: makes the walls, then watches
 	argWall = "vitrine-sandbox-wall" // gives up what is left of power, then becomes the command
 )
+
+// argHold keeps a user namespace for as long as its stdin is open.
+const argHold = "vitrine-sandbox-hold"
 
 // Descriptors of the first process inside.
 const (
@@ -31,6 +35,9 @@ func Enter() {
 	case argInit:
 		runtime.LockOSThread()
 		os.Exit(first())
+	case argHold:
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
 	case argWall:
 		runtime.LockOSThread()
 		os.Exit(wall())

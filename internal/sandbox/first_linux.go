@@ -27,9 +27,9 @@ func first() int {
 }
 
 type firstProcess struct {
-	o    *orders
-	news *os.File
-	root int // the sandbox's root, as the process outside will read it
+	o      *orders
+	news   *os.File
+	cannot string // why the command cannot be there
 }
 
 // tell sends one packet, with a descriptor if fd is not negative.
@@ -151,8 +151,14 @@ func (f *firstProcess) unpack(pipe io.Reader) error {
 	if err := u.dirs("/tmp"); err != nil {
 		return fmt.Errorf("making /tmp: %w", err)
 	}
-	if err := os.Chmod("/tmp", 0o777|os.ModeSticky); err != nil {
-		return fmt.Errorf("making /tmp: %w", err)
+	const all = 0o777 | os.ModeSticky
+	if fi, err := os.Stat("/tmp"); err != nil || fi.Mode() != all|os.ModeDir {
+		if err := os.Chmod("/tmp", all); err != nil {
+			return fmt.Errorf("making /tmp: %w", err)
+		}
+	}
+	if _, err := os.Stat(f.o.Argv[0]); err != nil {
+		f.cannot = fmt.Sprintf("starting %s: %v", f.o.Argv[0], unwrapPath(err))
 	}
 	return u.finish()
 }
@@ -166,6 +172,9 @@ func (f *firstProcess) full(err error) error {
 
 // command starts the command behind the last wall and waits for its end.
 func (f *firstProcess) command() error {
+	if f.cannot != "" {
+		return f.tell(news{Ended: true, Cannot: f.cannot, Status: 127}, -1)
+	}
 	orders, report, err := f.pipes()
 	if err != nil {
 		return err

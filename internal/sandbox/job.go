@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -136,12 +137,14 @@ func (l Limits) check() error {
 
 // env is the environment that the command gets.
 func (j *Job) env() []string {
-	for _, kv := range j.Env {
-		if strings.HasPrefix(kv, "SOURCE_DATE_EPOCH=") {
-			return slices.Clone(j.Env)
+	env := slices.Clone(j.Env)
+	for k, v := range map[string]string{"SOURCE_DATE_EPOCH": strconv.FormatInt(j.Clock.Unix(), 10), "HOME": "/"} {
+		if !slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, k+"=") }) {
+			env = append(env, k+"="+v)
 		}
 	}
-	return append(slices.Clone(j.Env), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", j.Clock.Unix()))
+	slices.Sort(env)
+	return env
 }
 
 func absolute(p string) bool {

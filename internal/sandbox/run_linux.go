@@ -28,14 +28,16 @@ type runner struct {
 	cgroup string
 	runsc  string // path of runsc, for gVisor
 
-	cmd    *exec.Cmd
-	orders *os.File
-	news   *os.File
-	logs   *os.File
-	group  *group
-	root   int // the sandbox's root directory
-	logged chan error
-	full   chan struct{} // closed when the log is over its limit
+	hostUID int // what the sandbox's user is outside
+	hostGID int
+	cmd     *exec.Cmd
+	orders  *os.File
+	news    *os.File
+	logs    *os.File
+	group   *group
+	root    int // the sandbox's root directory
+	logged  chan error
+	full    chan struct{} // closed when the log is over its limit
 }
 
 func (r *runner) run(ctx context.Context) (Result, error) {
@@ -127,18 +129,20 @@ func (r *runner) start(o *orders) error {
 	defer logIn.Close()
 	r.logs = logOut
 	extra := []*os.File{ordersIn, theirs}
+	r.hostUID, r.hostGID = hostUser()
 	mounts, err := r.mounts(o)
+	defer func() {
+		for _, f := range mounts {
+			f.Close()
+		}
+	}()
 	if err != nil {
 		return err
 	}
 	extra = append(extra, mounts...)
 	r.cmd = &exec.Cmd{Path: "/proc/self/exe", Args: []string{argInit}, Env: []string{}, Dir: "/",
-		Stdout: logIn, Stderr: logIn, ExtraFiles: extra, SysProcAttr: namespaces(r.job.UID, r.job.GID)}
-	err = r.cmd.Start()
-	for _, f := range mounts {
-		f.Close()
-	}
-	if err != nil {
+		Stdout: logIn, Stderr: logIn, ExtraFiles: extra, SysProcAttr: r.namespaces()}
+	if err := r.cmd.Start(); err != nil {
 		return cannotStart(err)
 	}
 	if err := r.group.add(r.cmd.Process.Pid); err != nil {

@@ -38,8 +38,9 @@ type Job struct {
 	Inputs []Input
 	// Argv is the command; Argv[0] is an absolute path in the sandbox.
 	Argv []string
-	// Env is the whole environment as KEY=VALUE, but for SOURCE_DATE_EPOCH, which
-	// is set from Clock if it is not given. Nothing is inherited.
+	// Env is the whole environment as KEY=VALUE, but for SOURCE_DATE_EPOCH, set
+	// from Clock, and HOME, "/", where they are not given. Nothing is inherited,
+	// and the command gets it sorted.
 	Env []string
 	// Dir is the working directory, absolute. It is made if it is missing.
 	Dir string
@@ -66,9 +67,11 @@ type Layer struct {
 	// Entries .wh.NAME and .wh..wh..opq are not understood: a layer only adds.
 	Tar string
 	// Dir is a directory on the host, shown read-only and changed only in the
-	// sandbox's own memory. It must be readable by everyone where the engine runs
-	// as root. Owners and the order of entries are the host's, so that "same job,
-	// same output" is promised for Tar layers only.
+	// sandbox's own memory, or below At not at all. It must be readable by everyone
+	// where the engine runs as root. Files of the engine's own user are the job's
+	// inside, others are nobody's and can be neither changed nor written beside.
+	// The order of entries is the host's too: "same job, same output" is promised
+	// for Tar layers only.
 	Dir string
 	// At is the absolute path in the sandbox under which the layer lies; "" is "/".
 	At string

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,14 +30,16 @@ func newUnpacker(clock time.Time) *unpacker {
 
 // layer unpacks a tar file below at. Owners and extended attributes are ignored.
 func (u *unpacker) layer(r io.Reader, at string) error {
-	if err := u.dirs(at); err != nil {
+	if err := u.dirs(path.Join("/", at)); err != nil {
 		return err
 	}
+	end := &zeros{from: r}
+	r = end
 	tr := tar.NewReader(bufio.NewReaderSize(r, 1<<20))
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return u.rest(r)
+			return end.rest()
 		} else if err != nil {
 			return fmt.Errorf("not a tar file that we read: %w", err)
 		}
@@ -46,10 +49,32 @@ func (u *unpacker) layer(r io.Reader, at string) error {
 	}
 }
 
-// rest reads what follows the end of the archive: padding, and nothing else.
-func (u *unpacker) rest(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
+// zeros counts the zero bytes that end what was read.
+type zeros struct {
+	from io.Reader
+	n    int64
+}
+
+func (z *zeros) Read(p []byte) (int, error) {
+	n, err := z.from.Read(p)
+	if kept := bytes.TrimRight(p[:n], "\x00"); len(kept) > 0 {
+		z.n = int64(n - len(kept))
+	} else {
+		z.n += int64(n)
+	}
+	return n, err
+}
+
+// rest reads what follows the last entry: two blocks of zeros at least (POSIX
+// pax, "tar Interchange Format"), which archive/tar does not insist on.
+func (z *zeros) rest() error {
+	if _, err := io.Copy(io.Discard, z); err != nil {
+		return err
+	}
+	if z.n < 1024 {
+		return errors.New("the end of the tar file is missing: it was cut off")
+	}
+	return nil
 }
 
 func (u *unpacker) entry(h *tar.Header, r io.Reader, at string) error {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -224,4 +225,15 @@ func memoryFiles([]string) {
 
 func init() {
 	attacks["daemon-and-sleep"] = func([]string) { daemon(nil); time.Sleep(time.Hour) }
+}
+
+func init() {
+	attacks["spoil"] = func(args []string) {
+		for _, path := range args {
+			if strings.Count(path, "/") == 1 {
+				os.Remove(path)
+			}
+			try(path, os.WriteFile(path, []byte("bad"), 0o644))
+		}
+	}
 }
