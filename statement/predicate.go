@@ -32,6 +32,8 @@ func blank(predicateType string) (Predicate, error) {
 		return new(ForkAccepted), nil
 	case WithheldType:
 		return new(Withheld), nil
+	case RebuildType:
+		return new(Rebuild), nil
 	}
 	return nil, fmt.Errorf("predicateType: %.200q is not known: a newer version of vitrine may know it", predicateType)
 }
