@@ -34,7 +34,7 @@ func Parse(b []byte) (*Recipe, error) {
 	if key, err := r.check(); err != nil {
 		return nil, fmt.Errorf("recipe: %w", at.place(key, err))
 	}
-	r.digest = digest.Of(b)
+	r.digest, r.at = digest.Of(b), at
 	return r, nil
 }
 

@@ -54,6 +54,7 @@ type Recipe struct {
 	Outputs  []Output  `toml:"output"`
 
 	digest digest.Digest // of the file that was read
+	at     keys          // on which line each key of it stands
 }
 
 // Input is something that goes in from outside. Exactly one of From, Source and
