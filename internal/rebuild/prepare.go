@@ -29,7 +29,7 @@ func (r *Runner) prepare(ctx context.Context, t *Task, dir string) (*sandbox.Job
 	}
 	argv, env, work := t.Job.Command()
 	job := &sandbox.Job{
-		Root: []sandbox.Layer{{Tar: root}}, Argv: argv, Env: env, Dir: work,
+		Root: []sandbox.Layer{{Tar: root, At: "/"}}, Argv: argv, Env: env, Dir: work,
 		Clock: t.Job.Clock, Hostname: t.Job.Hostname, UID: t.Job.UID, GID: t.Job.GID, CPUs: t.Job.CPUs,
 		Limits: limits(t.Limits), Outputs: t.Job.Outputs,
 	}
