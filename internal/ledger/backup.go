@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-
-	"vitrine.example/tlog"
 )
 
 // Names below which [Backup] gives a log's files, beside those of its tiles.
@@ -22,7 +20,7 @@ const (
 // The two are read in this order, so that what is shown is never newer than what
 // is signed; the tiles are there before either. What Tessera needs besides is
 // made again by [Restore], which verifies all of it.
-func Backup(ctx context.Context, dir string, v tlog.Verifier, put func(name string, b []byte) error) (size int64, err error) {
+func Backup(ctx context.Context, dir string, v Verifier, put func(name string, b []byte) error) (size int64, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("copying the log %s: %w", dir, err)

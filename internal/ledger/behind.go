@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-
-	"vitrine.example/tlog"
 )
 
 // Compare makes sure that the log in dir is not behind a checkpoint that was
@@ -17,14 +15,14 @@ import (
 // What counts is the tree that is on the disk, published or not: a checkpoint
 // may have reached a witness before a crash kept it from its own directory, and
 // is then made again.
-func Compare(dir string, v tlog.Verifier, where string, checkpoint []byte) error {
+func Compare(dir string, v Verifier, where string, checkpoint []byte) error {
 	if err := compareSeen(files{dir}, v, where, checkpoint); err != nil {
 		return fmt.Errorf("comparing the log %s: %w", dir, err)
 	}
 	return nil
 }
 
-func compareSeen(f files, v tlog.Verifier, where string, checkpoint []byte) error {
+func compareSeen(f files, v Verifier, where string, checkpoint []byte) error {
 	seen, err := parsePublished(checkpoint, v)
 	if err != nil {
 		return fmt.Errorf("checkpoint of %s: %w", where, err)

@@ -30,7 +30,7 @@ type Report struct {
 //
 // What is wrong is in the Report; the error says that the checking could not
 // be done.
-func Check(ctx context.Context, dir string, v tlog.Verifier, db *store.DB, progress func(done, total int64)) (*Report, error) {
+func Check(ctx context.Context, dir string, v Verifier, db *store.DB, progress func(done, total int64)) (*Report, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (c *checker) fault(format string, args ...any) {
 }
 
 // begin fixes what is checked: the log at the size of its checkpoint.
-func (c *checker) begin(v tlog.Verifier) error {
+func (c *checker) begin(v Verifier) error {
 	c.tree = newTree(c.files, 0, nil)
 	p, err := c.files.readPublished(v)
 	switch {
@@ -101,7 +101,7 @@ func (c *checker) begin(v tlog.Verifier) error {
 }
 
 // cosigned compares the checkpoint that others have cosigned with the tiles.
-func (c *checker) cosigned(v tlog.Verifier) {
+func (c *checker) cosigned(v Verifier) {
 	p, ok, err := c.files.readCosigned(v)
 	switch {
 	case err != nil:

@@ -43,7 +43,7 @@ func unpublished() *published { return &published{root: tlog.EmptyRoot()} }
 
 // readCosigned reads the published checkpoint of a log that has a Cosigner.
 // There is none where the file is absent (ok is false) or empty.
-func (f files) readCosigned(v tlog.Verifier) (p *published, ok bool, err error) {
+func (f files) readCosigned(v Verifier) (p *published, ok bool, err error) {
 	raw, at, err := f.read(cosignedName, tlog.MaxCheckpoint)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

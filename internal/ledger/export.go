@@ -13,7 +13,7 @@ import (
 // that the checkpoint needs; of these only those that a tree of since entries does
 // not have, and those on the right edge. It may run while a node serves the log. What it
 // gives is not verified: whoever reads it does that.
-func Export(ctx context.Context, dir string, v tlog.Verifier, since int64, put func(name string, b []byte) error) (int64, error) {
+func Export(ctx context.Context, dir string, v Verifier, since int64, put func(name string, b []byte) error) (int64, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return 0, err
@@ -25,7 +25,7 @@ func Export(ctx context.Context, dir string, v tlog.Verifier, since int64, put f
 	return size, nil
 }
 
-func export(ctx context.Context, f files, v tlog.Verifier, since int64, put func(string, []byte) error) (int64, error) {
+func export(ctx context.Context, f files, v Verifier, since int64, put func(string, []byte) error) (int64, error) {
 	p, ok, err := f.readCosigned(v)
 	if err == nil && !ok {
 		p, err = f.readPublished(v)

@@ -67,11 +67,14 @@ type Options struct {
 	DB         *store.DB
 	Signer     note.Signer   // its name is the origin; it must be a *tlog.Signer or another with Verifier() tlog.Verifier
 	Additional []note.Signer // of the same name
-	Interval   time.Duration // between checkpoints; default and least 100 ms
-	BatchSize  int           // default 1,024
-	BatchAge   time.Duration // least between batches that are not full, if more than Interval; default 50 ms
-	Patience   time.Duration // for the checkpoint, once an entry has its index; default 10 s
-	Log        *slog.Logger  // default slog.Default()
+	// Earlier keys of the log: what one of them signed, here or as others show
+	// it, is the log's, although it signs nothing new.
+	Earlier   []tlog.Verifier
+	Interval  time.Duration // between checkpoints; default and least 100 ms
+	BatchSize int           // default 1,024
+	BatchAge  time.Duration // least between batches that are not full, if more than Interval; default 50 ms
+	Patience  time.Duration // for the checkpoint, once an entry has its index; default 10 s
+	Log       *slog.Logger  // default slog.Default()
 	// Cosigner has a say before a checkpoint is published; nil: what is signed
 	// is published. See [Ledger.SetCosigner].
 	Cosigner Cosigner
@@ -133,7 +136,7 @@ type Ledger struct {
 	o        Options
 	origin   string
 	epoch    int64 // of this process in the database; the sequencer's after Open
-	verifier tlog.Verifier
+	verifier Verifier
 	files    files
 	lock     *lock
 	signer   *signer
@@ -184,7 +187,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := newLedger(o, v, lk)
+	l := newLedger(o, AnyOf(v, o.Earlier...), lk)
 	if err := l.start(ctx); err != nil {
 		l.stop()
 		return nil, errors.Join(err, lk.release())
@@ -192,7 +195,7 @@ func Open(ctx context.Context, o Options) (_ *Ledger, err error) {
 	return l, nil
 }
 
-func newLedger(o Options, v tlog.Verifier, lk *lock) *Ledger {
+func newLedger(o Options, v Verifier, lk *lock) *Ledger {
 	l := &Ledger{
 		o: o, origin: o.Signer.Name(), verifier: v, files: files{o.Dir}, lock: lk,
 		metrics: newMetrics(),

@@ -36,7 +36,7 @@ type published struct {
 }
 
 // parsePublished verifies a checkpoint of this log.
-func parsePublished(raw []byte, v tlog.Verifier) (*published, error) {
+func parsePublished(raw []byte, v Verifier) (*published, error) {
 	c, err := tlog.ParseCheckpoint(raw)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (p *published) cosigned() bool {
 }
 
 // readPublished reads the checkpoint from the disk; nil where there is none.
-func (f files) readPublished(v tlog.Verifier) (*published, error) {
+func (f files) readPublished(v Verifier) (*published, error) {
 	raw, at, err := f.checkpoint()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil

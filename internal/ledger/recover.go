@@ -23,7 +23,7 @@ func (h head) tree() *tree { return newTree(h.files, h.size, nil) }
 // selfCheck reads checkpoint and tree state and makes sure that they agree with
 // each other and with the newest tiles. It takes as long for a large log as for
 // a small one.
-func selfCheck(f files, v tlog.Verifier) (head, error) {
+func selfCheck(f files, v Verifier) (head, error) {
 	h, err := quickCheck(f, v)
 	if err != nil {
 		return h, fmt.Errorf("opening the log %s: %w", f.dir, err)
@@ -31,7 +31,7 @@ func selfCheck(f files, v tlog.Verifier) (head, error) {
 	return h, nil
 }
 
-func quickCheck(f files, v tlog.Verifier) (head, error) {
+func quickCheck(f files, v Verifier) (head, error) {
 	h := head{files: f}
 	ts, ok, err := f.treeState()
 	if err != nil {

@@ -42,11 +42,11 @@ const restoringSuffix = ".restoring"
 
 // RestoreOptions say what to restore and from where.
 type RestoreOptions struct {
-	Dir      string        // where the log is to be; missing, or without a log
-	Verifier tlog.Verifier // of the log's own key
-	Sources  []Source      // all are asked for their checkpoint, and the newest is restored
-	DB       *store.DB     // what it knows as published must be in the log; may be nil
-	Parallel int           // files at the same time; default 8
+	Dir      string    // where the log is to be; missing, or without a log
+	Verifier Verifier  // of the log's own key
+	Sources  []Source  // all are asked for their checkpoint, and the newest is restored
+	DB       *store.DB // what it knows as published must be in the log; may be nil
+	Parallel int       // files at the same time; default 8
 	// Entries is given the verified entries of each bundle, in order, before
 	// the log is put in place. May be nil.
 	Entries func(ctx context.Context, first int64, entries [][]byte) error

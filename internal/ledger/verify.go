@@ -19,8 +19,8 @@ type Verified struct {
 // VerifyOptions say what to verify.
 type VerifyOptions struct {
 	Source   Source
-	Verifier tlog.Verifier // of the log's key
-	Since    int64         // the source has only what follows a tree of so many entries
+	Verifier Verifier // of the log's key
+	Since    int64    // the source has only what follows a tree of so many entries
 	// Entries is given the entries of each bundle, in order, before the root is
 	// known to be right. May be nil.
 	Entries  func(ctx context.Context, first int64, entries [][]byte) error

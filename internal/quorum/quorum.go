@@ -35,9 +35,12 @@ const DefaultTimeout = 5 * time.Second
 
 // Options say who is asked and how.
 type Options struct {
-	Log    tlog.Verifier // key that signs the own log
-	Policy *tlog.Policy  // its log lines are absent, or one of them is Log
-	Roots  *x509.CertPool
+	Log tlog.Verifier // key that signs the own log
+	// Earlier keys of the own log: a checkpoint that was signed before a rotation
+	// is cosigned too.
+	Earlier []tlog.Verifier
+	Policy  *tlog.Policy // its log lines are absent, or one of them is Log or an earlier one
+	Roots   *x509.CertPool
 	// Dial connects to a witness; default is what its URL says.
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	Agent  string        // User-Agent of requests
@@ -54,7 +57,7 @@ func (o *Options) complete() error {
 	if err := o.Policy.Validate(); err != nil {
 		return err
 	}
-	if len(o.Policy.Logs) > 0 && !slices.ContainsFunc(o.Policy.Logs, func(l tlog.PolicyLog) bool { return l.Key.Equal(o.Log) }) {
+	if len(o.Policy.Logs) > 0 && !slices.ContainsFunc(o.Policy.Logs, o.isLog) {
 		return fmt.Errorf("its log lines lack the own log's key %s: add it, or leave all log lines out", o.Log)
 	}
 	if o.Wait <= 0 {
@@ -75,6 +78,11 @@ func (o *Options) complete() error {
 	return nil
 }
 
+// isLog reports whether a log line names a key of the own log.
+func (o *Options) isLog(l tlog.PolicyLog) bool {
+	return l.Key.Equal(o.Log) || slices.ContainsFunc(o.Earlier, l.Key.Equal)
+}
+
 // Quorum is safe for use by several goroutines.
 type Quorum struct {
 	policy    *tlog.Policy // with the own log as its only log
@@ -91,7 +99,10 @@ func New(o Options) (*Quorum, error) {
 		return nil, fmt.Errorf("policy of witnesses: %w", err)
 	}
 	p := *o.Policy
-	p.Logs = []tlog.PolicyLog{{Key: o.Log}}
+	p.Logs = []tlog.PolicyLog{{Key: o.Log}} // any of them will do
+	for _, v := range o.Earlier {
+		p.Logs = append(p.Logs, tlog.PolicyLog{Key: v})
+	}
 	q := &Quorum{policy: &p, client: newClient(o)}
 	for _, w := range p.Witnesses {
 		if err := q.addWitness(w, o); err != nil {

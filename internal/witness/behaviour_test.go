@@ -269,13 +269,17 @@ func TestSignersRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, s := range map[string][]*tlog.Signer{
-			"none": nil, "two names": append(both[:2:2], other), "two of a type": append(both[:2:2], second),
+			"none": nil, "two names": append(both[:2:2], other), "a key twice": append(both[:2:2], both[0]),
 			"a log's key": {newLog(t, "log.example").signer},
 		} {
 			o.Signers = s
 			if _, err := witness.New(o); err == nil {
 				t.Errorf("%s: started", name)
 			}
+		}
+		o.Signers = append(both[:2:2], second) // one takes the place of the other
+		if w, err := witness.New(o); err != nil || len(w.Verifiers()) != 3 {
+			t.Errorf("two of a type: %v", err)
 		}
 		o.Signers = both
 		o.Submission = "ftp://witness.example"

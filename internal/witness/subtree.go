@@ -12,8 +12,8 @@ import (
 // signSubtree serves the call of that name (tlog-witness, section
 // "sign-subtree"), and returns the signature line of the ML-DSA-44 key.
 func (w *Witness) signSubtree(ctx context.Context, body []byte) ([]byte, error) {
-	signer := w.subtreeSigner()
-	if signer == nil {
+	signers := w.subtreeSigners()
+	if len(signers) == 0 {
 		return nil, refuse(http.StatusNotFound, "this witness has no key for subtrees")
 	}
 	q, err := tlog.ParseSignSubtree(body)
@@ -46,21 +46,28 @@ func (w *Witness) signSubtree(ctx context.Context, body []byte) ([]byte, error) 
 	if err := w.rates.take(r, false, w.o.Now()); err != nil {
 		return nil, err
 	}
-	sig, err := signer.SignSubtree(q.Checkpoint.Origin, q.Subtree)
-	if err != nil {
-		w.o.Log.Error("cosigning a subtree", "origin", q.Checkpoint.Origin, "err", err)
-		return nil, later(http.StatusServiceUnavailable, time.Minute, "the witness cannot sign at present")
+	var lines []byte
+	for _, s := range signers {
+		sig, err := s.SignSubtree(q.Checkpoint.Origin, q.Subtree)
+		if err != nil {
+			w.o.Log.Error("cosigning a subtree", "origin", q.Checkpoint.Origin, "err", err)
+			return nil, later(http.StatusServiceUnavailable, time.Minute, "the witness cannot sign at present")
+		}
+		lines = append(lines, sig.Marshal()...)
 	}
-	return sig.Marshal(), nil
+	return lines, nil
 }
 
-func (w *Witness) subtreeSigner() *tlog.Signer {
+// subtreeSigners are the keys that sign subtrees: one, or two while one takes the
+// place of the other. "The response body MUST be a sequence of one or more note
+// signature lines."
+func (w *Witness) subtreeSigners() (out []*tlog.Signer) {
 	for _, s := range w.o.Signers {
 		if s.Verifier().Type() == tlog.MLDSA44Cosignature {
-			return s
+			out = append(out, s)
 		}
 	}
-	return nil
+	return out
 }
 
 // checkpoint returns the newest cosigned checkpoint of a log.

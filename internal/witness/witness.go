@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,23 +126,23 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// checkSigners makes sure that there is one witness, not several.
+// checkSigners makes sure that there is one witness, not several. It may have
+// several keys of one type while one takes the place of another; the first is
+// the one in use.
 func checkSigners(signers []*tlog.Signer) error {
 	if len(signers) == 0 {
 		return errors.New("no key given")
 	}
-	seen := map[tlog.KeyType]bool{}
-	for _, s := range signers {
+	for i, s := range signers {
 		v := s.Verifier()
 		switch {
 		case v.Type() != tlog.Ed25519Cosignature && v.Type() != tlog.MLDSA44Cosignature:
 			return fmt.Errorf("key %s makes no cosignatures: %s", v.Name(), v.Type())
 		case v.Name() != signers[0].Name():
 			return fmt.Errorf("keys of two names, %s and %s", signers[0].Name(), v.Name())
-		case seen[v.Type()]:
-			return fmt.Errorf("two keys of one type, %s", v.Type())
+		case slices.ContainsFunc(signers[:i], func(o *tlog.Signer) bool { return o.Verifier().SameKey(v) }):
+			return fmt.Errorf("the key %s twice", v)
 		}
-		seen[v.Type()] = true
 	}
 	return nil
 }
