@@ -104,7 +104,13 @@ func (b *backing) write(ctx context.Context, path string) (err error) {
 }
 
 func (b *backing) parts(ctx context.Context, f io.Writer) error {
-	v, err := logVerifier(b.dir, b.cfg)
+	all, err := logVerifiers(b.dir, b.cfg)
+	if err != nil {
+		return err
+	}
+	// A checkpoint that was signed before the key was rotated has the old key's
+	// signature alone; one key must do for all that the archive has.
+	v, err := ledger.SignedAlone(filepath.Join(b.dir, logDir), all...)
 	if err != nil {
 		return err
 	}
@@ -250,7 +256,7 @@ func (b *backing) others(ctx context.Context) error {
 	if copies, err := os.ReadDir(filepath.Join(b.dir, mirrorsDir)); err == nil && len(copies) > 0 {
 		b.out.Missing = append(b.out.Missing, "the copies of other logs: keep "+mirrorsDir+"/ as well, or they are held after a restore")
 	}
-	names := []string{b.cfg.WitnessPolicy}
+	names := append([]string{b.cfg.WitnessPolicy}, retiredFiles(b.dir)...)
 	if b.o.Keys {
 		names = append(names, keyFiles(b.dir, b.cfg)...)
 	} else {
@@ -268,6 +274,17 @@ func (b *backing) others(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// retiredFiles lists the public parts of retired keys.
+func retiredFiles(dir string) (out []string) {
+	names, err := ringNames(filepath.Join(dir, retiredDir))
+	for _, name := range names {
+		if _, ok := parseRingName(retiredDir, name); ok && err == nil {
+			out = append(out, retiredDir+"/"+name)
+		}
+	}
+	return out
 }
 
 // keyFiles lists the key files that the configuration names, and the others in keys/.

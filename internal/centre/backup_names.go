@@ -36,6 +36,10 @@ func isOwnFile(cfg *Config, name string) bool {
 	if deep && top == keysDir && strings.HasSuffix(rest, ".pem") && !strings.Contains(rest, "/") {
 		return true
 	}
+	if retired, ok := strings.CutPrefix(name, retiredDir+"/"); ok {
+		_, ok := parseRingName(retiredDir, retired)
+		return ok
+	}
 	return slices.Contains([]string{
 		cfg.WitnessPolicy, cfg.StatementKey, cfg.LogKey, cfg.LogMLDSAKey, cfg.WitnessKey, cfg.WitnessMLDSAKey, cfg.MirrorKey,
 	}, filepath.FromSlash(name))

@@ -37,8 +37,9 @@ func TestWitnessBehindABastion(t *testing.T) {
 	configure(t, centre, at+fmt.Sprintf("bastion = [\"%s:443\"]\n", foreign.LitebastionHost))
 	cfg, err := LoadConfig(vendor)
 	check(t, err)
-	log, err := logVerifier(vendor, cfg)
+	logs, err := logVerifiers(vendor, cfg)
 	check(t, err)
+	log := logs[0]
 	c := startProcess(t, centre)
 	h := connect(t, centre)
 	_, err = h.Witness(within(t), WitnessCall{Do: "add", Log: WitnessLog{Origin: log.Name(), Keys: []string{log.String()}}})

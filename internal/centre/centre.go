@@ -58,6 +58,8 @@ type Node struct {
 	log        *slog.Logger
 	peers      *http.Client // talks to other nodes
 	keys       *keys
+	described  atomic.Pointer[Info] // nil: as the keys say
+	rotating   sync.Mutex           // of steps of rotations
 	clock      *clock.Guard
 	db         *store.DB
 	content    *content.Store
@@ -217,6 +219,7 @@ func (n *Node) ledgerOptions() ledger.Options {
 		Interval: n.cfg.interval,
 		Log:      n.log,
 		Cosigner: n.cosigner(),
+		Earlier:  n.keys.earlier,
 	}
 	for _, s := range n.keys.extra {
 		o.Additional = append(o.Additional, note.Signer(clocked{s, n.signingTime}))
@@ -272,18 +275,4 @@ func (n *Node) release(ctx context.Context) error {
 		errs = append(errs, n.db.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// Info returns the node's public description.
-func (n *Node) Info() Info { return describe(n.cfg, n.keys) }
-
-func describe(c *Config, k *keys) Info {
-	info := Info{
-		Name: c.Name, URL: c.URL, Origin: c.origin, Log: k.vkeys(),
-		Statement: []string{}, Witness: k.witnessVkeys(), Mirror: k.mirrorVkeys(), Software: software(),
-	}
-	for _, p := range k.own() {
-		info.Statement = append(info.Statement, string(p.PEM()))
-	}
-	return info
 }

@@ -3,14 +3,12 @@ package centre
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/store"
-	"vitrine.example/tlog"
 )
 
 // CheckLog runs `vitrine log check`: it reads the whole log and compares the
@@ -81,11 +79,11 @@ func MendFaults(faults []string) string {
 	return "the log itself is whole; where its database was lost, make it again with `vitrine projection rebuild`"
 }
 
-// logVerifier returns the public half of the log's key.
-func logVerifier(dir string, cfg *Config) (tlog.Verifier, error) {
-	s, err := logSigner(dir, cfg.LogKey, cfg.origin, tlog.Ed25519, nil)
+// logVerifier tells what the log has signed, with whichever of its keys.
+func logVerifier(dir string, cfg *Config) (ledger.Verifier, error) {
+	all, err := logVerifiers(dir, cfg)
 	if err != nil {
-		return tlog.Verifier{}, fmt.Errorf("log key: %w", err)
+		return nil, err
 	}
-	return s.Verifier(), nil
+	return ledger.AnyOf(all[0], all[1:]...), nil
 }

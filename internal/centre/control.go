@@ -34,6 +34,7 @@ import (
 //	POST /witness        WitnessCall in, WitnessAnswer out
 //	POST /rebuild        makes the database again; Rebuilt
 //	POST /mirror         MirrorAsk in, MirrorAnswer out
+//	POST /keys?kind=KIND prepares a key; Rotated
 //	GET  /metrics        for Prometheus
 //
 // Errors have a code that the other side turns into the error it stands for.
@@ -68,6 +69,7 @@ var codes = []struct {
 	{"busy", http.StatusServiceUnavailable, ledger.ErrBusy},
 	{"mirror", http.StatusBadRequest, ErrMirror},
 	{"unmirrored", http.StatusNotFound, mirror.ErrUnknown},
+	{"rotation", http.StatusConflict, ErrRotation},
 	{"unpublished", http.StatusServiceUnavailable, ledger.ErrUnpublished},
 }
 
@@ -162,6 +164,7 @@ func (n *Node) controlHandler() http.Handler {
 	})
 	n.circleControl(mux)
 	n.forkControl(mux)
+	n.rotationControl(mux)
 	mux.HandleFunc("POST /witness", n.serveWitnessCall)
 	mux.Handle("GET /metrics", n.metrics)
 	mux.HandleFunc("POST /mirror", n.serveAskMirror)

@@ -153,6 +153,9 @@ func (e *examination) keyFiles() {
 		e.bad("keys", remedy, "%v", err)
 	}
 	for _, f := range entries {
+		if f.IsDir() && f.Name() == filepath.Base(retiredDir) || strings.HasPrefix(f.Name(), ringTemp) {
+			continue // read with the keys; left by an interrupted rotation
+		}
 		path := filepath.Join(e.dir, keysDir, f.Name())
 		if _, err := key.ReadPrivateFile(path); err != nil {
 			e.bad("keys", remedy, "%v", err)

@@ -69,7 +69,7 @@ func ExportLog(ctx context.Context, dir, file string, o ExportOptions) (size int
 	return size, syncDirs(filepath.Dir(file))
 }
 
-func exportLog(ctx context.Context, dir string, v tlog.Verifier, o ExportOptions, put func(string, []byte) error) (int64, error) {
+func exportLog(ctx context.Context, dir string, v ledger.Verifier, o ExportOptions, put func(string, []byte) error) (int64, error) {
 	if o.Since > 0 {
 		if err := put(sinceMember, fmt.Appendf(nil, "%d\n", o.Since)); err != nil {
 			return 0, err

@@ -200,11 +200,7 @@ func (g *gossiping) Consistency(ctx context.Context, origin string, from, to int
 type ownLog struct{ n *Node }
 
 func (o ownLog) Keys(context.Context) ([]tlog.Verifier, error) {
-	keys := []tlog.Verifier{o.n.keys.log.Verifier()}
-	for _, s := range o.n.keys.extra {
-		keys = append(keys, s.Verifier())
-	}
-	return keys, nil
+	return o.n.keys.logKeys(), nil
 }
 
 func (o ownLog) Newest(ctx context.Context) (*tlog.SignedCheckpoint, error) {

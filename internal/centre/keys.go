@@ -38,6 +38,11 @@ type keys struct {
 	extra     []*tlog.Signer // more signers of checkpoints, of the same name
 	witness   []*tlog.Signer // of others' checkpoints; may be none
 	mirror    *tlog.Signer   // of copies of others' logs; nil: none
+	mirrorOld []*tlog.Signer // more of them, while one takes the place of another
+
+	ring    ring            // keys that are prepared, old or retired
+	spoken  []key.Public    // all that have signed statements, the one in use first
+	earlier []tlog.Verifier // of the log, that may have signed checkpoints alone
 }
 
 // clockFunc gives the time or refuses.
@@ -67,7 +72,7 @@ func loadKeys(dir string, c *Config, now clockFunc) (*keys, error) {
 	if k.witness, err = witnessSigners(dir, c, now); err != nil {
 		return nil, err
 	}
-	return k, nil
+	return k, k.join(dir, c, now)
 }
 
 func statementSigner(dir, where string) (*key.Signer, error) {
@@ -133,8 +138,8 @@ func (k *keys) vkeys() []string {
 	return out
 }
 
-// own returns the node's statement keys.
-func (k *keys) own() []key.Public { return []key.Public{k.statement.Public()} }
+// own returns the key that new statements are signed with.
+func (k *keys) own() key.Public { return k.statement.Public() }
 
 // clocked signs nothing while the clock is wrong, whether the signature bears
 // a time or not.

@@ -49,10 +49,11 @@ func mirrorSigner(dir string, c *Config, now clockFunc) (*tlog.Signer, error) {
 
 // mirrorVkeys are the verifier keys of the mirror.
 func (k *keys) mirrorVkeys() []string {
-	if k.mirror == nil {
-		return []string{}
+	out := []string{}
+	for _, s := range k.mirrorSigners() {
+		out = append(out, s.Verifier().String())
 	}
-	return []string{k.mirror.Verifier().String()}
+	return out
 }
 
 // openMirror opens the mirror, where the configuration has a key for it.
@@ -65,7 +66,7 @@ func (n *Node) openMirror(ctx context.Context) (err error) {
 	}
 	n.mirror, err = mirror.New(ctx, mirror.Options{
 		Dir: filepath.Join(n.dir, mirrorsDir), DB: n.db, Pending: n.pending,
-		Signers: []*tlog.Signer{n.keys.mirror}, Log: n.log,
+		Signers: n.keys.mirrorSigners(), Log: n.log,
 	})
 	return err
 }
@@ -78,6 +79,8 @@ type MirrorAsk struct {
 	Keys   []string `json:"keys,omitempty"`
 	Note   string   `json:"note,omitempty"`
 	URL    string   `json:"url,omitempty"` // of the mirror to push to, or path of the archive to import
+	// Replace gives a known log the keys from now on.
+	Replace bool `json:"replace,omitempty"`
 }
 
 // MirrorAnswer is the answer.
@@ -150,7 +153,9 @@ func (n *Node) askMirror(ctx context.Context, q MirrorAsk) (*MirrorAnswer, error
 	var err error
 	switch q.Do {
 	case "add":
-		err = n.mirror.Add(ctx, q.Origin, keys, q.Note)
+		if err = n.mirror.Add(ctx, q.Origin, keys, q.Note); q.Replace {
+			err = added(err, func() error { return n.pending.Witness().SetKeys(ctx, q.Origin, keys) })
+		}
 	case "check":
 		err = n.mirror.Check(ctx, q.Origin)
 	case "list":

@@ -37,6 +37,7 @@ type neighbours struct {
 	pushing  string         // whom it pushes to, to know a change
 	stopPush func()
 	follows  map[string]string // origin of each followed log, and how it is followed
+	warned   int64             // version of the circle whose list was compared with the keys in use
 }
 
 // meetCircle keeps up with the circle until ctx is done.
@@ -92,6 +93,7 @@ func (n *Node) meet(ctx context.Context) error {
 			targets = append(targets, mirror.Target{Name: m.Origin, URL: m.URL + mirrorPrefix, Keys: keys})
 		}
 	}
+	n.warnKeys(h)
 	n.unfollow(listed)
 	if n.holdings != nil {
 		n.holdings.SetMembers(members)

@@ -33,6 +33,7 @@ import (
 const serveEnv = "VITRINE_TEST_SERVE"
 
 func TestMain(m *testing.M) {
+	rotateAndDie()
 	dir := os.Getenv(serveEnv)
 	if dir == "" {
 		os.Exit(m.Run())
@@ -364,7 +365,7 @@ func TestNodeDocument(t *testing.T) {
 	_, _, body := get(t, addr+"/node.json")
 	var info map[string]any
 	check(t, json.Unmarshal([]byte(body), &info))
-	if len(info) != 8 || info["name"] != "Example Ltd" || info["origin"] != "log.example.org" {
+	if len(info) != 9 || info["name"] != "Example Ltd" || info["origin"] != "log.example.org" {
 		t.Errorf("node.json: %s", body)
 	}
 	_, _, raw := get(t, addr+"/checkpoint")

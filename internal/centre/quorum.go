@@ -63,7 +63,7 @@ func (o *ownQuorum) is(q *quorum.Quorum, closed error) bool {
 // It has to be there before the log is opened, which would publish without it.
 func (n *Node) openQuorum() error {
 	if n.cfg.WitnessPolicy != "" {
-		q, err := loadQuorum(n.dir, n.cfg, n.keys.log.Verifier())
+		q, err := loadQuorum(n.dir, n.cfg, n.keys)
 		n.quorum.set(q, n.cfg.WitnessPolicy, nil)
 		return err
 	}
@@ -101,7 +101,7 @@ func (n *Node) circleQuorum() (q *quorum.Quorum, who string, closed, err error) 
 	if n.quorum.same(who) {
 		return n.quorum.get(), who, nil, nil
 	}
-	q, err = quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Policy: p, Agent: software(), Dial: n.cfg.hosts.dial, Logger: n.log})
+	q, err = quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Earlier: n.keys.earlier, Policy: p, Agent: software(), Dial: n.cfg.hosts.dial, Logger: n.log})
 	return q, who, nil, err
 }
 
@@ -136,7 +136,7 @@ func (n *Node) meetQuorum() error {
 	return nil
 }
 
-func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, error) {
+func loadQuorum(dir string, cfg *Config, k *keys) (*quorum.Quorum, error) {
 	if cfg.WitnessPolicy == "" {
 		return nil, nil
 	}
@@ -157,7 +157,7 @@ func loadQuorum(dir string, cfg *Config, log tlog.Verifier) (*quorum.Quorum, err
 	if err != nil {
 		return nil, fmt.Errorf("witness-policy: %s: %w", path, err)
 	}
-	q, err := quorum.New(quorum.Options{Log: log, Policy: p, Agent: software(), Dial: cfg.hosts.dial})
+	q, err := quorum.New(quorum.Options{Log: k.log.Verifier(), Earlier: k.earlier, Policy: p, Agent: software(), Dial: cfg.hosts.dial})
 	if err != nil {
 		return nil, fmt.Errorf("witness-policy: %s: %w", path, err)
 	}

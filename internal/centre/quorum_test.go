@@ -23,8 +23,9 @@ func TestWitnessPolicy(t *testing.T) {
 	dir := newNode(t, InitOptions{Name: "Example"})
 	cfg, err := LoadConfig(dir)
 	check(t, err)
-	log, err := logVerifier(dir, cfg)
+	logs, err := logVerifiers(dir, cfg)
 	check(t, err)
+	log := logs[0]
 	s, err := tlog.NewSigner("w.example/witness", tlog.Ed25519Cosignature, ed25519.NewKeyFromSeed(make([]byte, 32)),
 		func() (time.Time, error) { return time.Now(), nil })
 	check(t, err)

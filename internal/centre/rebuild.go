@@ -76,7 +76,7 @@ func (n *Node) fill(ctx context.Context, progress func(done, total int64)) (*Reb
 	if err := syncDirs(filepath.Dir(mark)); err != nil {
 		return nil, err
 	}
-	if _, err := n.projection.Recover(ctx, n.keys.own()); err != nil {
+	if _, err := n.projection.Recover(ctx, n.keys.spoken); err != nil {
 		return nil, err
 	}
 	if err := n.projection.Rebuild(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vitrine.example/digest"
@@ -327,14 +328,14 @@ func (r *reviving) keys() error {
 		r.out.Missing = append(r.out.Missing, "the private keys: put them into "+keysDir+"/")
 		return nil
 	}
-	v, err := logVerifier(r.dir, r.cfg)
+	all, err := logVerifiers(r.dir, r.cfg)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.out.Missing = append(r.out.Missing, "the key of the log, "+r.cfg.LogKey)
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if !v.Equal(r.log) {
+	if !slices.ContainsFunc(all, r.log.Equal) {
 		return fmt.Errorf("%w: the key %s is not that of the log, %s", backup.ErrFormat, r.cfg.LogKey, r.log)
 	}
 	return nil

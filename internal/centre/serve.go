@@ -89,7 +89,7 @@ func shutDown(listeners []*listener) error {
 // site makes the handler of the public address.
 func (n *Node) site() (http.Handler, error) {
 	o := web.Options{
-		Info: n.Info(), Ledger: n.ledger, Content: n.content, Projection: n.projection, Circle: n, Standing: n,
+		Info: n.Info(), Describe: n.Info, Ledger: n.ledger, Content: n.content, Projection: n.projection, Circle: n, Standing: n,
 		Ready: n.unready, Logger: n.log, Metrics: n.metrics, Now: time.Now,
 		Rate: float64(n.cfg.RequestsPerSecond), Burst: int(n.cfg.RequestBurst), Proxies: n.cfg.proxies,
 		Mounts: n.mounts(), Forks: n.gossip, Dealings: n,

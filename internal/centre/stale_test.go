@@ -58,9 +58,9 @@ func TestStaleAtItsWitness(t *testing.T) {
 		dir := newNode(t, InitOptions{URL: "https://vendor.example"})
 		cfg, err := LoadConfig(dir)
 		check(t, err)
-		v, err := logVerifier(dir, cfg)
+		vs, err := logVerifiers(dir, cfg)
 		check(t, err)
-		addToWitness(t, hw, v.Name(), v)
+		addToWitness(t, hw, vs[0].Name(), vs[0])
 		dir = witnessed(t, dir, fmt.Sprintf("witness w %s %s/witness\nquorum w\n", nodeWitnessKeys(t, hw)[0], addr))
 		h := connect(t, dir)
 		publish(t, h, "1.0", "first")
@@ -70,7 +70,7 @@ func TestStaleAtItsWitness(t *testing.T) {
 		h = connect(t, dir) // one that is the newest goes on
 		publish(t, h, "1.1", "second")
 		check(t, h.Close(within(t)))
-		where := fmt.Sprintf("%s/witness/%x/checkpoint", addr, witness.OriginHash(v.Name()))
+		where := fmt.Sprintf("%s/witness/%x/checkpoint", addr, witness.OriginHash(vs[0].Name()))
 		wantStale(t, old, where)
 
 		// Where nobody answers, nothing is known, and nothing stopped.
@@ -171,11 +171,11 @@ func wantCosignedKept(t *testing.T, dir string, w tlog.Verifier) {
 	check(t, err)
 	cfg, err := LoadConfig(dir)
 	check(t, err)
-	v, err := logVerifier(dir, cfg)
+	vs, err := logVerifiers(dir, cfg)
 	check(t, err)
 	p, err := tlog.ParsePolicy(fmt.Appendf(nil, "witness w %s\nquorum w\n", w))
 	check(t, err)
-	if r, err := VerifyArchive(within(t), archive, v, p, nil); err != nil || len(r.Cosigned) != 1 {
+	if r, err := VerifyArchive(within(t), archive, vs[0], p, nil); err != nil || len(r.Cosigned) != 1 {
 		t.Errorf("an archive of a cosigned log: %+v, %v", r, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
+	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/store"
 	"vitrine.example/key"
@@ -55,7 +56,7 @@ func (n *Node) submit(ctx context.Context, envelope []byte) (release.Receipt, er
 	if err := n.whole(ctx); err != nil {
 		return release.Receipt{}, err
 	}
-	env, k, err := n.admit(envelope)
+	env, k, err := n.admit(ctx, envelope)
 	if err != nil {
 		return release.Receipt{}, err
 	}
@@ -113,12 +114,12 @@ func (n *Node) append(ctx context.Context, d digest.Digest, leaf []byte) (releas
 
 // admit reads an envelope and checks that it is one of the node's own
 // statements, of a kind that this program knows.
-func (n *Node) admit(envelope []byte) (*statement.Envelope, key.Public, error) {
+func (n *Node) admit(ctx context.Context, envelope []byte) (*statement.Envelope, key.Public, error) {
 	env, err := statement.Parse(envelope)
 	if err != nil {
 		return nil, key.Public{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	for _, k := range n.keys.own() {
+	for _, k := range n.keys.spoken {
 		if k.ID() != env.KeyID() {
 			continue
 		}
@@ -128,9 +129,30 @@ func (n *Node) admit(envelope []byte) (*statement.Envelope, key.Public, error) {
 		if t := env.Statement().PredicateType; !isOwnKind(t) && !isCircleKind(t) {
 			return nil, key.Public{}, fmt.Errorf("%w: predicate type %.200q is not known", ErrInvalid, t)
 		}
-		return env, k, nil
+		return env, k, n.onlyAgain(ctx, env, k)
 	}
 	return nil, key.Public{}, fmt.Errorf("%w: %s: sign with the node's own statement key", ErrForbidden, env.KeyID())
+}
+
+// onlyAgain refuses what a key has signed that is not in use any more, unless it
+// was taken before: a submission may be repeated for ever.
+func (n *Node) onlyAgain(ctx context.Context, env *statement.Envelope, k key.Public) error {
+	if k.Equal(n.keys.own()) {
+		return nil
+	}
+	leaf, err := env.Leaf(k)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	h := tlog.LeafHash(leaf)
+	if _, err := n.ledger.Find(ctx, h); err == nil || !errors.Is(err, ledger.ErrUnknown) {
+		return err
+	}
+	taken, err := n.projection.Taken(ctx, h)
+	if err == nil && !taken {
+		err = fmt.Errorf("%w: %s was retired, and signs nothing new: sign with %s", ErrForbidden, k.ID(), n.keys.own().ID())
+	}
+	return err
 }
 
 // isOwnKind reports whether a predicate is what a node says for itself.

@@ -60,6 +60,7 @@ type WitnessCall struct {
 	Skip       int        `json:"skip,omitempty"`  // evidence
 	List       []byte     `json:"list,omitempty"`  // import: a log list
 	Checkpoint []byte     `json:"checkpoint,omitempty"`
+	Replace    bool       `json:"replace,omitempty"` // add: a known log has these keys from now on
 }
 
 // WitnessAnswer is what a call gives; which members depends on it.
@@ -142,7 +143,7 @@ func (n *Node) witnessCall(ctx context.Context, c WitnessCall) (a *WitnessAnswer
 	a = &WitnessAnswer{}
 	switch origin := c.Log.Origin; c.Do {
 	case "add":
-		return a, n.witnessAdd(ctx, c.Log, a)
+		return a, n.witnessAdd(ctx, c.Log, c.Replace, a)
 	case "list":
 		a.Logs, err = n.witnessList(ctx, c.After)
 	case "show":
@@ -178,12 +179,16 @@ func (n *Node) witnessCall(ctx context.Context, c WitnessCall) (a *WitnessAnswer
 	return a, err
 }
 
-func (n *Node) witnessAdd(ctx context.Context, l WitnessLog, a *WitnessAnswer) error {
+func (n *Node) witnessAdd(ctx context.Context, l WitnessLog, replace bool, a *WitnessAnswer) error {
 	keys, err := parseVkeys(l.Keys)
 	if err != nil {
 		return err
 	}
-	if err := n.witness.Add(ctx, witness.Log{Origin: l.Origin, Keys: keys, Note: l.Note, PerDay: l.PerDay}); err != nil {
+	err = n.witness.Add(ctx, witness.Log{Origin: l.Origin, Keys: keys, Note: l.Note, PerDay: l.PerDay})
+	if replace {
+		err = added(err, func() error { return n.witness.SetKeys(ctx, l.Origin, keys) })
+	}
+	if err != nil {
 		return err
 	}
 	return n.witnessShow(ctx, l.Origin, a)

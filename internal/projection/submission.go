@@ -55,6 +55,19 @@ func (p *Projection) Pending(ctx context.Context, limit int) ([]digest.Digest, e
 	return out, nil
 }
 
+// Taken reports whether a leaf was submitted, and it is not known yet that the
+// log has it.
+func (p *Projection) Taken(ctx context.Context, leaf tlog.Hash) (bool, error) {
+	n := 0
+	err := p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM submission WHERE leaf_hash = $1 AND idx IS NULL`, leaf[:]).Scan(&n)
+	})
+	if err != nil {
+		return false, fmt.Errorf("reading the journal of submissions: %w", err)
+	}
+	return n > 0, nil
+}
+
 // settle notes that the log has the leaves that the journal did not know of.
 func settle(ctx context.Context, tx *store.Tx, facts []fact) error {
 	for i := range facts {

@@ -93,7 +93,7 @@ func (s *site) apiNode(ctx context.Context, _ *struct{}) (*body[apiNode], error)
 		return nil, s.apiError(ctx, err)
 	}
 	return answer(apiNode{
-		Info: s.Info, Published: st.Published, At: st.At.UTC(), Projected: max(st.Published-behind, 0),
+		Info: s.info(), Published: st.Published, At: st.At.UTC(), Projected: max(st.Published-behind, 0),
 		Statements: counts.Statements, Releases: counts.Releases, Checkpoint: string(checkpoint),
 	}), nil
 }

@@ -27,7 +27,7 @@ func (s *site) readyz(w http.ResponseWriter, r *http.Request) {
 
 // nodeJSON serves the node's description (docs/spec/node.md).
 func (s *site) nodeJSON(w http.ResponseWriter, r *http.Request) {
-	b, err := json.MarshalIndent(s.Info, "", "  ")
+	b, err := json.MarshalIndent(s.info(), "", "  ")
 	if err != nil {
 		code, text := s.fail(r, err)
 		problem(w, code, text)

@@ -70,7 +70,7 @@ func (s *site) start(r *http.Request) (string, any, error) {
 		_, err := s.Circle.Circle(ctx)
 		p.Circle = err == nil
 	}
-	p.Keys = keysOf(s.Info)
+	p.Keys = keysOf(s.info())
 	return "start", p, nil
 }
 
@@ -91,6 +91,16 @@ func keysOf(info Info) []statementKey {
 		}
 	}
 	return out
+}
+
+// allKeysOf are the keys that have signed statements, retired ones too.
+func allKeysOf(info Info) []statementKey {
+	for _, r := range info.Retired {
+		if r.Kind == "statement" {
+			info.Statement = append(info.Statement[:len(info.Statement):len(info.Statement)], r.Key)
+		}
+	}
+	return keysOf(info)
 }
 
 // before reads the ?before= of a list; 0 where it is missing.

@@ -46,7 +46,7 @@ func (s *site) statement(r *http.Request) (string, any, error) {
 		Release: e.PredicateType == statement.ReleaseType,
 	}
 	p.Payload, p.Cut = show(env.Payload())
-	for _, k := range keysOf(s.Info) {
+	for _, k := range allKeysOf(s.info()) {
 		p.OwnKey = p.OwnKey || k.ID == e.Key
 	}
 	if p.Proof, err = s.proofOf(ctx, e); err != nil {

@@ -29,19 +29,29 @@ import (
 
 // Info is a node's public description (docs/spec/node.md), at /node.json.
 type Info struct {
-	Name      string   `json:"name" doc:"name of the organisation"`
-	URL       string   `json:"url" doc:"public base URL, without a final slash"`
-	Origin    string   `json:"origin" doc:"origin of the log: the host of the URL"`
-	Log       []string `json:"log" nullable:"false" doc:"verifier keys (vkeys) of the checkpoint's signers, the log's own first"`
-	Statement []string `json:"statement" nullable:"false" doc:"statement keys, PEM"`
-	Witness   []string `json:"witness" nullable:"false" doc:"verifier keys (vkeys) of the witness under /witness/; empty: there is none"`
-	Mirror    []string `json:"mirror" nullable:"false" doc:"verifier keys (vkeys) of the mirror under /mirror/; empty: there is none"`
-	Software  string   `json:"software" doc:"name and version of the program"`
+	Name      string    `json:"name" doc:"name of the organisation"`
+	URL       string    `json:"url" doc:"public base URL, without a final slash"`
+	Origin    string    `json:"origin" doc:"origin of the log: the host of the URL"`
+	Log       []string  `json:"log" nullable:"false" doc:"verifier keys (vkeys) of the checkpoint's signers, the log's own first"`
+	Statement []string  `json:"statement" nullable:"false" doc:"statement keys, PEM"`
+	Witness   []string  `json:"witness" nullable:"false" doc:"verifier keys (vkeys) of the witness under /witness/; empty: there is none"`
+	Mirror    []string  `json:"mirror" nullable:"false" doc:"verifier keys (vkeys) of the mirror under /mirror/; empty: there is none"`
+	Retired   []Retired `json:"retired" nullable:"false" doc:"keys that sign nothing new; what they signed stays"`
+	Software  string    `json:"software" doc:"name and version of the program"`
+}
+
+// Retired is a key that a node had.
+type Retired struct {
+	Kind  string    `json:"kind" doc:"statement, log, witness or mirror"`
+	Key   string    `json:"key" doc:"PEM of a statement key, verifier key (vkey) of another"`
+	Until time.Time `json:"until" doc:"first second in which it signed nothing"`
 }
 
 // Options are the parts that a site is made of.
 type Options struct {
-	Info       Info
+	Info Info
+	// Describe gives Info as it is now: keys come and go; nil: Info stays as it is.
+	Describe   func() Info
 	Ledger     *ledger.Ledger
 	Content    *content.Store
 	Projection *projection.Projection
@@ -74,6 +84,14 @@ type Options struct {
 type site struct {
 	Options
 	look *look
+}
+
+// info is the node's description as it is now.
+func (s *site) info() Info {
+	if s.Describe != nil {
+		return s.Describe()
+	}
+	return s.Info
 }
 
 // New returns the handler of a node's public address.

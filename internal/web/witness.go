@@ -36,7 +36,7 @@ func (s *site) witness(r *http.Request) (string, any, error) {
 		return "", nil, errInvalid
 	}
 	p := witnessPage{
-		Prefix: s.Info.URL + "/witness/", Name: s.Info.Origin + "/witness", Keys: s.Info.Witness,
+		Prefix: s.Info.URL + "/witness/", Name: s.Info.Origin + "/witness", Keys: s.info().Witness,
 		Lost: s.Witness.Lost() != "", First: after == "",
 	}
 	var err error
