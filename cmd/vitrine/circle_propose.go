@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ compare the fingerprints with what each member tells you by another way.`,
 	f.StringVar(&p.self, "self", "", "this node's country=CC,roles=ROLE+ROLE (`text`), to found a circle")
 	f.StringArrayVar(&p.members, "member", nil, "new member: {url=URL|file=FILE},country=CC,roles=ROLE (`text`)")
 	f.StringArrayVar(&p.remove, "remove", nil, "`origin` of a member to take off the list")
-	f.StringArrayVar(&p.rotate, "rotate", nil, "add new keys of a member: ORIGIN={URL|FILE} (`text`)")
+	f.StringArrayVar(&p.rotate, "rotate", nil, "add new keys of a member: ORIGIN={URL|FILE|DIR} (`text`)")
 	f.StringArrayVar(&p.drop, "drop", nil, "`fingerprint` of a key to take off the list after a rotation")
 	f.StringArrayVar(&p.revoke, "revoke", nil, "`fingerprint` of a key never to be trusted again")
 	f.StringVar(&p.reason, "reason", "", "why it is revoked (`text`)")
@@ -221,7 +222,15 @@ func ownDescription(n *centre.Handle) (description, error) {
 
 func (c *console) describe(ctx context.Context, where string) (d description, err error) {
 	var raw []byte
-	if !isURL(where) {
+	if fi, e := os.Stat(where); e == nil && fi.IsDir() {
+		info, err := c.nodeInfo(ctx, where)
+		if err != nil {
+			return d, err
+		}
+		if raw, err = json.Marshal(info); err != nil {
+			return d, err
+		}
+	} else if !isURL(where) {
 		raw, err = readFile("node.json", where, fetchLimit)
 	} else {
 		err = c.source(ctx, where, func(s source) error {
@@ -287,7 +296,7 @@ func memberKeys(texts []string) (out []statement.MemberKey) {
 func (c *console) rotate(ctx context.Context, list *statement.Circle, text string) error {
 	origin, where, ok := strings.Cut(text, "=")
 	if !ok {
-		return errors.New("want ORIGIN=URL or ORIGIN=FILE")
+		return errors.New("want ORIGIN=URL, ORIGIN=FILE or ORIGIN=DIR")
 	}
 	d, err := c.describe(ctx, where)
 	if err != nil {

@@ -101,6 +101,7 @@ func TestEveryExampleRuns(t *testing.T) {
 				if strings.Contains(line, "vitrine fork ") && !strings.Contains(line, "fork add") {
 					keepFork(t, bin, dir)
 				}
+				rotated(t, bin, dir, line)
 				runExample(t, dir, bin, line)
 			})
 		}
@@ -138,6 +139,21 @@ func exampleRoom(t *testing.T, bin, dir string) {
 	}
 	if out, err := runIn(dir, bin, "witness", "add", "node", "--vkey", string(vkey)); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// rotated brings the node so far that a step of a rotation can be done.
+func rotated(t *testing.T, bin, dir, line string) {
+	t.Helper()
+	for _, s := range []struct{ before, do string }{{"key use|key retire", "prepare"}, {"key retire", "use"}} {
+		for what := range strings.SplitSeq(s.before, "|") {
+			if !strings.Contains(line, "vitrine "+what) {
+				continue
+			}
+			if out, err := runIn(dir, bin, "key", s.do, "node", "statement"); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
 	}
 }
 

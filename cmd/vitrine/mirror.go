@@ -20,6 +20,7 @@ func newMirrorAdd(c *console) *cobra.Command {
 		"Have the node mirror the log of an origin. Its entries come from whoever pushes them\nto /mirror/; what is not signed by one of the keys is refused.",
 		`  vitrine mirror add --key "$LOG_VKEY" node log.example.org`, "DIR", "ORIGIN")
 	cmd.Flags().StringArrayVar(&q.Keys, "key", nil, "verifier `key` of the log; may be repeated")
+	cmd.Flags().BoolVar(&q.Replace, "replace-keys", false, "a log that is mirrored already has these keys from now on")
 	cmd.Flags().StringVar(&q.Note, "note", "", "`text` for operators")
 	return cmd
 }

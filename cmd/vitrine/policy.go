@@ -34,7 +34,7 @@ type policyFlags struct {
 	out       string
 	force     bool
 	circle    circleFlags
-	comment   []string // about the circle
+	comment   []string // about the circle, and retired keys
 }
 
 func newPolicyInit(c *console) *cobra.Command {
@@ -127,6 +127,9 @@ func (p *policyFlags) policy(cmd *cobra.Command, c *console) (*verdict.Policy, e
 			return nil, err
 		}
 		if err := trustNode(pol, info); err != nil {
+			return nil, fmt.Errorf("node %s: %w", p.node, err)
+		}
+		if p.comment, err = trustRetired(pol, info); err != nil {
 			return nil, fmt.Errorf("node %s: %w", p.node, err)
 		}
 	}

@@ -51,10 +51,15 @@ func (c *console) trust(ctx context.Context, pol *verdict.Policy, p *policyFlags
 	if err := trustMember(pol, vendor); err != nil {
 		return nil, err
 	}
-	n, err := addCircleWitnesses(pol, h.Current, vendor.Origin)
+	words, err := trustRetiredMember(pol, h, vendor)
 	if err != nil {
 		return nil, err
 	}
+	n, retired, err := addCircleWitnesses(pol, h, vendor.Origin)
+	if err != nil {
+		return nil, err
+	}
+	words = append(words, retired...)
 	k := p.quorum
 	if k == 0 {
 		k = int(h.Current.Rule.Witnesses)
@@ -72,11 +77,11 @@ func (c *console) trust(ctx context.Context, pol *verdict.Policy, p *policyFlags
 	if !known {
 		c.say("you did not say which circle you trust: compare sha256:%s with what a member gives you by another way", h.Root)
 	}
-	return []string{
+	return append([]string{
 		fmt.Sprintf("Made from the circle %s, version %d, in force with the consents of its members.", oneLine(h.Current.Name), h.Current.Version),
 		"Its first version is sha256:" + h.Root.String() + ".",
 		fmt.Sprintf("Trusted are: %s (%s) to release, and %s to have seen its log.", oneLine(vendor.Name), vendor.Origin, strings.Join(witnessNames(pol), ", ")),
-	}, nil
+	}, words...), nil
 }
 
 func witnessNames(pol *verdict.Policy) []string {
@@ -117,9 +122,7 @@ func trustMember(pol *verdict.Policy, m *circle.Member) error {
 		if err != nil {
 			return fmt.Errorf("log key of %s: %w", m.Origin, err)
 		}
-		if v.Type() == tlog.Ed25519 {
-			pol.Log.Logs = append(pol.Log.Logs, tlog.PolicyLog{Key: v, URL: m.URL})
-		}
+		pol.Log.Logs = append(pol.Log.Logs, tlog.PolicyLog{Key: v, URL: m.URL})
 	}
 	for i, k := range m.Statement {
 		pub, err := key.ParsePublic([]byte(k.Key))
@@ -136,23 +139,31 @@ func trustMember(pol *verdict.Policy, m *circle.Member) error {
 }
 
 // addCircleWitnesses adds the other confirmed members that cosign, each once,
-// and returns how many there are.
-func addCircleWitnesses(pol *verdict.Policy, c *circle.Current, vendor string) (int, error) {
+// and returns how many there are, and which of their keys are retired.
+func addCircleWitnesses(pol *verdict.Policy, h *circle.History, vendor string) (n int, words []string, err error) {
 	all := tlog.PolicyGroup{Name: "circle"}
 	var groups []tlog.PolicyGroup
 	pol.Operators = map[string]verdict.Operator{}
-	for _, m := range c.Confirmed() {
+	for _, m := range h.Current.Confirmed() {
 		if m.Origin == vendor || len(m.Witness) == 0 {
 			continue
 		}
 		g := tlog.PolicyGroup{Name: m.Origin, K: 1}
+		keys, retired, err := retiredWitnesses(h, &m)
+		if err != nil {
+			return 0, nil, err
+		}
+		words = append(words, retired...)
 		for i, k := range m.Witness {
 			v, err := tlog.ParseVerifier(k.Key)
 			if err != nil {
-				return 0, fmt.Errorf("witness key of %s: %w", m.Origin, err)
+				return 0, nil, fmt.Errorf("witness key of %s: %w", m.Origin, err)
 			}
+			keys = slices.Insert(keys, i, v)
+		}
+		for i, v := range keys {
 			name := m.Origin
-			if len(m.Witness) > 1 {
+			if len(keys) > 1 {
 				name = fmt.Sprintf("%s/%d", m.Origin, i+1)
 			}
 			pol.Log.Witnesses = append(pol.Log.Witnesses, tlog.PolicyWitness{Name: name, Key: v})
@@ -167,5 +178,5 @@ func addCircleWitnesses(pol *verdict.Policy, c *circle.Current, vendor string) (
 	if len(all.Members) > 0 {
 		pol.Log.Groups = append(groups, all)
 	}
-	return len(all.Members), nil
+	return len(all.Members), words, nil
 }

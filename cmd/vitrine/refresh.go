@@ -88,14 +88,18 @@ func refresh(ctx context.Context, b *proof.Bundle, s source, fewer bool) (done r
 		return done, err
 	}
 	keys := map[string]key.Public{}
-	for _, p := range info.Statement {
+	for _, p := range append(info.Statement[:len(info.Statement):len(info.Statement)], retiredOf(info, "statement")...) {
 		k, err := key.ParsePublic([]byte(p))
 		if err != nil {
 			return done, fmt.Errorf("statement key of %s: %w", info.Origin, err)
 		}
 		keys[k.ID().String()] = k
 	}
-	logs, err := logKeys(info)
+	logs, err := logKeys(info, info.Log)
+	if err != nil {
+		return done, err
+	}
+	retired, err := logKeys(info, retiredOf(info, "log"))
 	if err != nil {
 		return done, err
 	}
@@ -108,7 +112,7 @@ func refresh(ctx context.Context, b *proof.Bundle, s source, fewer bool) (done r
 		if !ok {
 			return done, fmt.Errorf("%s does not show the key %s", info.Origin, l.Envelope.KeyID())
 		}
-		p, err := newest(ctx, l, k, logs, s)
+		p, err := newest(ctx, l, k, logs, retired, s)
 		if err != nil {
 			return done, fmt.Errorf("statement %s: %w", l.Envelope.Digest(), err)
 		}
@@ -140,7 +144,7 @@ func unsigned(was, is *tlog.SignedCheckpoint) []string {
 }
 
 // newest fetches a proof that is not older than that of l and holds as well.
-func newest(ctx context.Context, l *proof.Logged, k key.Public, logs []tlog.Verifier, s source) (*tlog.Proof, error) {
+func newest(ctx context.Context, l *proof.Logged, k key.Public, logs, retired []tlog.Verifier, s source) (*tlog.Proof, error) {
 	raw, err := s.proof(ctx, l.Proof.Index)
 	if err != nil {
 		return nil, err
@@ -158,13 +162,23 @@ func newest(ctx context.Context, l *proof.Logged, k key.Public, logs []tlog.Veri
 		return nil, no(fmt.Errorf("the log is at %s, %d entries, but the bundle saw %s, %d entries", is.Origin, is.Size, was.Origin, was.Size),
 			"the node may have been restored from an old backup; do not replace the bundle")
 	}
-	return p, sameLog(logs, was, is)
+	return p, sameLog(logs, retired, was, is)
 }
 
-// logKeys are the keys of the log that a node shows.
-func logKeys(info centre.Info) ([]tlog.Verifier, error) {
+// retiredOf are the retired keys of a kind that a node shows.
+func retiredOf(info centre.Info, kind string) (out []string) {
+	for _, r := range info.Retired {
+		if r.Kind == kind {
+			out = append(out, r.Key)
+		}
+	}
+	return out
+}
+
+// logKeys reads keys of the log that a node shows.
+func logKeys(info centre.Info, texts []string) ([]tlog.Verifier, error) {
 	var keys []tlog.Verifier
-	for _, s := range info.Log {
+	for _, s := range texts {
 		v, err := tlog.ParseVerifier(s)
 		if err != nil {
 			return nil, fmt.Errorf("log key of %s: %w", info.Origin, err)
@@ -176,8 +190,10 @@ func logKeys(info centre.Info) ([]tlog.Verifier, error) {
 
 // sameLog checks that a key which signed the old checkpoint signed the new one,
 // so that a server which is not the log cannot spoil a bundle. Whether the key
-// is to be trusted is for the policy that the bundle goes to.
-func sameLog(keys []tlog.Verifier, was, is *tlog.SignedCheckpoint) error {
+// is to be trusted is for the policy that the bundle goes to. Where the key that
+// signed the old one was retired, any other may have signed the new one: the
+// bundle then loses a signature, which it does only where that was asked for.
+func sameLog(keys, retired []tlog.Verifier, was, is *tlog.SignedCheckpoint) error {
 	why := fmt.Errorf("%s shows no key that signed the checkpoint in the bundle", was.Origin)
 	for _, v := range keys {
 		if _, err := v.Verify(was); err != nil || v.Name() != was.Origin {
@@ -187,11 +203,33 @@ func sameLog(keys []tlog.Verifier, was, is *tlog.SignedCheckpoint) error {
 			why = fmt.Errorf("the log's new checkpoint: %w", err)
 			continue // of several keys of a log, one will do
 		}
-		if is.Size == was.Size && is.Root != was.Root {
-			return no(fmt.Errorf("the log shows two histories of %d entries", is.Size),
-				"keep this bundle and what the node serves now, and tell whoever relies on the log")
+		return oneHistory(was, is)
+	}
+	if _, ok := signedBy(retired, was); ok {
+		if _, ok := signedBy(keys, is); ok {
+			return oneHistory(was, is)
 		}
-		return nil
 	}
 	return why
+}
+
+// oneHistory refuses two checkpoints of one size that are not the same.
+func oneHistory(was, is *tlog.SignedCheckpoint) error {
+	if is.Size != was.Size || is.Root == was.Root {
+		return nil
+	}
+	return no(fmt.Errorf("the log shows two histories of %d entries", is.Size),
+		"keep this bundle and what the node serves now, and tell whoever relies on the log")
+}
+
+// signedBy finds the first of keys that signed a checkpoint.
+func signedBy(keys []tlog.Verifier, c *tlog.SignedCheckpoint) (tlog.Verifier, bool) {
+	i := slices.IndexFunc(keys, func(v tlog.Verifier) bool {
+		_, err := v.Verify(c)
+		return err == nil && v.Name() == c.Origin
+	})
+	if i < 0 {
+		return tlog.Verifier{}, false
+	}
+	return keys[i], true
 }

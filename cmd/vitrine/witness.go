@@ -34,6 +34,7 @@ func (c *console) witnessCall(cmd *cobra.Command, dir string, call centre.Witnes
 func newWitnessAdd(c *console) *cobra.Command {
 	var l centre.WitnessLog
 	var node string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "add DIR",
 		Short: "cosign a log from now on",
@@ -48,7 +49,11 @@ you by another way. A log is never removed: see pause.`,
 				if err != nil {
 					return err
 				}
-				if l.Keys == nil && len(info.Log) > 0 {
+				switch {
+				case l.Keys != nil:
+				case replace: // all of a rotation that is under way
+					l.Keys = info.Log
+				case len(info.Log) > 0:
 					l.Keys = info.Log[:1]
 				}
 				l.Origin = info.Origin
@@ -63,12 +68,13 @@ you by another way. A log is never removed: see pause.`,
 				}
 				l.Origin = v.Name()
 			}
-			return c.witnessCall(cmd, args[0], centre.WitnessCall{Do: "add", Log: l})
+			return c.witnessCall(cmd, args[0], centre.WitnessCall{Do: "add", Log: l, Replace: replace})
 		},
 	}
 	cmd.Flags().StringVar(&l.Origin, "origin", "", "`origin` of the log (default: the name of its first key)")
 	cmd.Flags().StringArrayVar(&l.Keys, "vkey", nil, "verifier `key` of the log; may be given several times")
 	cmd.Flags().StringVar(&node, "node", "", "`URL` or directory of a node, instead")
+	cmd.Flags().BoolVar(&replace, "replace-keys", false, "a log that is known has these keys from now on")
 	cmd.Flags().StringVar(&l.Note, "note", "", "`text` for operators, such as whom to call")
 	cmd.Flags().Int64Var(&l.PerDay, "per-day", 0, "`number` of checkpoints a day (default: witness-per-second)")
 	c.jsonFlag(cmd)
