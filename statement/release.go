@@ -21,7 +21,8 @@ type Release struct {
 	Published time.Time      `json:"published"`         // UTC, whole seconds, RFC 3339
 	Artifacts []Artifact     `json:"artifacts"`         // one for each subject, same order
 	Source    *Source        `json:"source,omitzero"`
-	Notes     string         `json:"notes,omitzero"` // URL
+	Recipe    *Evidence      `json:"recipe,omitzero"` // how to build the artifacts of the source; absent where the source has it
+	Notes     string         `json:"notes,omitzero"`  // URL
 }
 
 // Artifact is one shipped file.

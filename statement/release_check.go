@@ -43,6 +43,11 @@ func (r *Release) Validate(subject []Subject) error {
 			return fmt.Errorf("source: %w", err)
 		}
 	}
+	if r.Recipe != nil {
+		if err := r.Recipe.check(); err != nil {
+			return fmt.Errorf("recipe: %w", err)
+		}
+	}
 	if r.Notes != "" {
 		if err := checkURL(r.Notes, isPageURL, "https or http"); err != nil {
 			return fmt.Errorf("notes: %w", err)

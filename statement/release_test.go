@@ -80,6 +80,9 @@ func anyRelease() *rapid.Generator[*statement.Release] {
 		if rapid.Bool().Draw(t, "with source") {
 			r.Source = anySource().Draw(t, "source")
 		}
+		if rapid.Bool().Draw(t, "with recipe") {
+			r.Recipe = anyEvidence().Draw(t, "recipe")
+		}
 		return r
 	})
 }
@@ -192,6 +195,7 @@ var releaseRules = []struct {
 	{"artifacts/0/sha256", strings.Repeat("0", 64), "artifacts/0: sha256: missing, or all zero"},
 	{"artifacts/0/sha256", strings.Repeat("A", 64), "at /artifacts/0/sha256: digest"},
 	{"artifacts/0/md5", "x", `unknown name "md5"`},
+	{"recipe", map[string]any{}, "recipe: mediaType: "},
 	{"artifacts/0/sbom", remove{}, ""},
 	{"artifacts/0/sbom", nil, "at /artifacts/0/sbom: null"},
 	{"artifacts/0/sbom", map[string]any{}, "artifacts/0: sbom: mediaType: "},

@@ -101,8 +101,8 @@ type evidence struct {
 	size   int64
 }
 
-// named lists the public content that a release names: artifacts and SBOMs, and
-// the source only where it is public.
+// named lists the public content that a release names: artifacts, SBOMs and recipe,
+// and the source only where it is public.
 func named(env *statement.Envelope) (out []evidence) {
 	if env == nil {
 		return nil
@@ -116,6 +116,9 @@ func named(env *statement.Envelope) (out []evidence) {
 		if a.SBOM != nil {
 			out = append(out, evidence{a.SBOM.SHA256, a.SBOM.Size})
 		}
+	}
+	if r.Recipe != nil {
+		out = append(out, evidence{r.Recipe.SHA256, r.Recipe.Size})
 	}
 	if r.Source != nil && content.Class(r.Source.Access) == content.Public {
 		out = append(out, evidence{r.Source.SHA256, r.Source.Size})

@@ -34,6 +34,7 @@ func TestPublish(t *testing.T) {
 		w.pub.Log = slog.New(slog.NewTextHandler(&said, nil))
 		r := release.Request{
 			Product: product + "@1.0", Artifacts: []string{filepath.Join(dir, "tool"), manual}, Source: source,
+			Recipe:    file(t, filepath.Join(dir, "recipe.toml"), 3, 200),
 			SourceURI: "https://example.org/src", Notes: "https://example.org/notes", Channel: "stable",
 		}
 		out := publish(t, w, r)
@@ -70,6 +71,11 @@ func TestPublish(t *testing.T) {
 		}
 		if tar := get(t, w, src.SHA256, content.Room); int64(len(tar)) != src.Size || !bytes.Contains(tar, noise(2, 300)) {
 			t.Errorf("snapshot of %d bytes, said %d", len(tar), src.Size)
+		}
+		if rec := rel.Recipe; rec == nil || rec.Size != 200 || rec.MediaType != release.RecipeType {
+			t.Errorf("recipe %+v", rec)
+		} else {
+			holds(t, w, rec.SHA256, content.Public, noise(3, 200))
 		}
 		r.Artifacts = []string{r.Artifacts[1], r.Artifacts[0]}
 		same(t, out, publish(t, w, r))

@@ -123,6 +123,21 @@ func TestBadSource(t *testing.T) {
 	})
 }
 
+func TestBadRecipe(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		dir := t.TempDir()
+		art := file(t, filepath.Join(dir, "tool"), 1, 10)
+		for path, word := range map[string]string{
+			filepath.Join(dir, "gone"):                                  "gone",
+			file(t, filepath.Join(dir, "empty"), 1, 0):                  "0 bytes",
+			file(t, filepath.Join(dir, "long"), 1, release.MaxRecipe+1): "want 1 to",
+			dir: "directory",
+		} {
+			refused(t, w, release.Request{Product: product, Version: "1", Artifacts: []string{art}, Recipe: path}, nil, "recipe", word)
+		}
+	})
+}
+
 // TestChangedWhileRead changes a file in every way in the middle of reading it.
 func TestChangedWhileRead(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

@@ -29,7 +29,11 @@ import (
 const (
 	MaxArtifact = 256 << 30
 	MaxSource   = 64 << 30
+	MaxRecipe   = 1 << 20
 )
+
+// RecipeType is the media type of a recipe (docs/spec/recipe.md).
+const RecipeType = "application/vnd.vitrine.recipe+toml"
 
 // Errors that callers tell apart.
 var (
@@ -51,6 +55,7 @@ type Request struct {
 	Kind      string         // "git", "directory", "archive"; empty: found out
 	Access    content.Class  // of the source; default Room
 	SourceURI string
+	Recipe    string // path of the recipe; empty: it is in the source, or there is none
 	Notes     string // URL
 }
 
@@ -117,6 +122,10 @@ func (p *Publisher) Publish(ctx context.Context, r Request) (*Published, error) 
 	if err != nil {
 		return nil, err
 	}
+	recipe, err := readRecipe(r.Recipe)
+	if err != nil {
+		return nil, err
+	}
 	if rel.Artifacts, err = p.storeArtifacts(ctx, files); err != nil {
 		return nil, err
 	}
@@ -124,6 +133,9 @@ func (p *Publisher) Publish(ctx context.Context, r Request) (*Published, error) 
 		if rel.Source, err = p.storeSource(ctx, src, r); err != nil {
 			return nil, err
 		}
+	}
+	if rel.Recipe, err = p.storeRecipe(ctx, recipe); err != nil {
+		return nil, err
 	}
 	return p.publish(ctx, rel, r)
 }
