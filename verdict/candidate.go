@@ -49,7 +49,11 @@ func (c *candidate) asked(p *Policy) []Requirement {
 	if len(p.Versions) > 0 {
 		reqs = append(reqs, Requirement{ID: IDVersion, Text: "version " + list(p.Versions, "or")})
 	}
-	return append(reqs, Requirement{ID: IDFile, Text: "this file is an artifact of the release"})
+	reqs = append(reqs, Requirement{ID: IDFile, Text: "this file is an artifact of the release"})
+	if p.Rebuilds.Require > 0 {
+		reqs = append(reqs, Requirement{ID: IDRebuilt, Text: p.rebuiltText()})
+	}
+	return reqs
 }
 
 func signerNames(p *Policy) []string {
@@ -89,6 +93,8 @@ func (c *candidate) weigh(e *evaluation) {
 			r.is(c.release.Version, e.policy.Versions, "get one of the versions that the policy allows")
 		case IDFile:
 			c.file(r, e.in)
+		case IDRebuilt:
+			c.rebuiltBy(r, e)
 		}
 		if r.Met {
 			c.met++

@@ -35,8 +35,8 @@ func Evaluate(p *Policy, in Input) *Verdict {
 	e.index()
 	var best *candidate
 	var all []*candidate
-	for i := range in.Bundle.Statements {
-		if c := e.candidate(&in.Bundle.Statements[i]); c != nil {
+	for _, t := range e.trusted() {
+		if c := e.candidate(t); c != nil {
 			all = append(all, c)
 			if best == nil || c.compare(best) > 0 {
 				best = c
@@ -79,6 +79,7 @@ type evaluation struct {
 	in          Input
 	signers     map[digest.Digest]*Signer
 	checkpoints map[string]*seen
+	rebuilds    []rebuild
 	ignored     []note
 }
 
@@ -95,9 +96,37 @@ func (e *evaluation) index() {
 	}
 }
 
-// candidate checks who signed a statement and reads it only then. It returns nil
-// where the statement cannot be what the policy asks for, and notes why.
-func (e *evaluation) candidate(l *proof.Logged) *candidate {
+// said is a statement of the bundle by a trusted key, whose signature has verified.
+type said struct {
+	logged *proof.Logged
+	signer *Signer
+}
+
+// trusted returns the releases of trusted keys that may say so, and keeps the
+// rebuilds, which are weighed with each release. Why the others count for nothing is noted.
+func (e *evaluation) trusted() (releases []said) {
+	for i := range e.in.Bundle.Statements {
+		l := &e.in.Bundle.Statements[i]
+		s := e.signer(l)
+		if s == nil {
+			continue
+		}
+		switch t := l.Envelope.Statement().PredicateType; {
+		case !s.may(t):
+			e.ignore(l, fmt.Sprintf("%s signed it, but may not say %s", s.Name, clean(shortType(t))))
+		case t == statement.ReleaseType:
+			releases = append(releases, said{l, s})
+		case t == statement.RebuildType:
+			e.rebuilt(l, s)
+		default:
+			e.ignore(l, fmt.Sprintf("%s is not about a release", clean(shortType(t))))
+		}
+	}
+	return releases
+}
+
+// signer returns the trusted key that signed l, or notes why there is none.
+func (e *evaluation) signer(l *proof.Logged) *Signer {
 	if l.Envelope == nil || l.Proof == nil || l.Proof.Checkpoint == nil {
 		return nil
 	}
@@ -110,21 +139,18 @@ func (e *evaluation) candidate(l *proof.Logged) *candidate {
 		e.ignore(l, fmt.Sprintf("claims the key of %s, but the signature is not valid", s.Name))
 		return nil
 	}
-	st := l.Envelope.Statement()
-	if !slices.Contains(s.May, st.PredicateType) {
-		e.ignore(l, fmt.Sprintf("%s signed it, but may not say %s", s.Name, clean(shortType(st.PredicateType))))
-		return nil
-	}
-	if st.PredicateType != statement.ReleaseType {
-		e.ignore(l, fmt.Sprintf("%s is not about a release", clean(shortType(st.PredicateType))))
-		return nil
-	}
-	r, err := st.Release()
+	return s
+}
+
+// candidate reads a release and weighs it. It returns nil where that cannot be
+// read, and notes why.
+func (e *evaluation) candidate(t said) *candidate {
+	r, err := t.logged.Envelope.Statement().Release()
 	if err != nil {
-		e.ignore(l, "its release cannot be read: "+cleanError(err))
+		e.ignore(t.logged, "its release cannot be read: "+cleanError(err))
 		return nil
 	}
-	c := &candidate{logged: l, signer: s, release: r}
+	c := &candidate{logged: t.logged, signer: t.signer, release: r}
 	c.weigh(e)
 	return c
 }

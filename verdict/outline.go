@@ -18,7 +18,8 @@ var tableKeys = map[string][]string{
 	"witness":   {"name", "key", "organisation", "country", "continent"},
 	"group":     {"name", "require", "of"},
 	"witnesses": {"require", "of", "continents"},
-	"signer":    {"name", "key", "may"},
+	"signer":    {"name", "key", "may", "organisation", "country", "continent"},
+	"rebuilds":  {"require", "continents", "explained"},
 }
 
 // lists are the tables that are written [[name]].
@@ -76,7 +77,7 @@ func readOutline(b []byte) (*outline, *PolicyError) {
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			if _, ok := tableKeys[name]; !ok || name == "" {
-				return nil, unknown(line, name, "table", append([]string{"witnesses"}, lists...))
+				return nil, unknown(line, name, "table", append([]string{"witnesses", "rebuilds"}, lists...))
 			}
 			if isList := slices.Contains(lists, name); isList != (e.Kind == unstable.ArrayTable) {
 				return nil, onLine(line, at(name, ErrSyntax, "write %s", header(name)))
@@ -123,6 +124,11 @@ func (o *outline) noneEmpty(f *policyFile) *PolicyError {
 		empty[path("witness", i, "organisation")] = w.Organisation == ""
 		empty[path("witness", i, "country")] = w.Country == ""
 		empty[path("witness", i, "continent")] = w.Continent == ""
+	}
+	for i, s := range f.Signers {
+		empty[path("signer", i, "organisation")] = s.Organisation == ""
+		empty[path("signer", i, "country")] = s.Country == ""
+		empty[path("signer", i, "continent")] = s.Continent == ""
 	}
 	var found []string
 	for path, is := range empty {

@@ -35,6 +35,7 @@ type policyFile struct {
 	Groups      []fileGroup   `toml:"group"`
 	Quorum      fileQuorum    `toml:"witnesses"`
 	Signers     []fileSigner  `toml:"signer"`
+	Rebuilds    fileRebuilds  `toml:"rebuilds"`
 }
 
 type fileLog struct {
@@ -62,9 +63,18 @@ type fileQuorum struct {
 }
 
 type fileSigner struct {
-	Name string   `toml:"name"`
-	Key  string   `toml:"key"`
-	May  []string `toml:"may"`
+	Name         string   `toml:"name"`
+	Key          string   `toml:"key"`
+	May          []string `toml:"may"`
+	Organisation string   `toml:"organisation"`
+	Country      string   `toml:"country"`
+	Continent    string   `toml:"continent"`
+}
+
+type fileRebuilds struct {
+	Require    int64 `toml:"require"`
+	Continents int64 `toml:"continents"`
+	Explained  bool  `toml:"explained"`
 }
 
 // ParsePolicy reads a policy file, strictly: TOML 1.0 in the shape of
@@ -119,7 +129,7 @@ func tomlText(err error) string {
 	if !ok || i < 0 {
 		return clean(text)
 	}
-	want := map[string]string{"string": "a string", "int64": "an integer", "[]string": "a list of strings"}[rest[i+len(" of type "):]]
+	want := map[string]string{"string": "a string", "int64": "an integer", "bool": "true or false", "[]string": "a list of strings"}[rest[i+len(" of type "):]]
 	return clean(strings.TrimPrefix(found, "cannot decode TOML ") + " found, want " + want)
 }
 
@@ -163,7 +173,10 @@ func (f *policyFile) policy(o *outline) (*Policy, *PolicyError) {
 	if err := f.quorum(p, o); err != nil {
 		return nil, err
 	}
-	return p, f.signers(p)
+	if err := f.signers(p); err != nil {
+		return nil, err
+	}
+	return p, f.rebuilds(p, o)
 }
 
 func (f *policyFile) witnesses(p *Policy) *PolicyError {
@@ -254,7 +267,7 @@ func (f *policyFile) signers(p *Policy) *PolicyError {
 				return at(path("signer", i, "may"), ErrValue, "unknown predicate type %.200q; known: %s", m, shortTypes(knownTypes))
 			}
 		}
-		p.Signers = append(p.Signers, Signer{Name: s.Name, Key: k, May: may})
+		p.Signers = append(p.Signers, Signer{Name: s.Name, Key: k, May: may, Operator: Operator{s.Organisation, s.Country, s.Continent}})
 	}
 	return nil
 }

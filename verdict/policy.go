@@ -36,6 +36,7 @@ type Policy struct {
 	// AcceptForks are the digests of fork evidence (tlog.Fork.Digest) that refuses nothing.
 	AcceptForks []digest.Digest
 	Signers     []Signer // any one of them that may say what is needed
+	Rebuilds    Rebuilds // how many others must have built the release again
 }
 
 // Signer is a statement key that is trusted for some predicate types.
@@ -43,10 +44,11 @@ type Signer struct {
 	Name string
 	Key  key.Public
 	May  []string // predicate types, whole
+	Operator
 }
 
-// Operator says who runs a witness. It is for words and for keeping one
-// organisation from counting twice; every field may be empty.
+// Operator says who runs a witness or holds a key. It is for words and for keeping
+// one organisation from counting twice; every field may be empty.
 type Operator struct {
 	Organisation string
 	Country      string // ISO 3166-1 alpha-2
@@ -57,7 +59,7 @@ type Operator struct {
 var Continents = []string{"Africa", "Antarctica", "Asia", "Europe", "North America", "Oceania", "South America"}
 
 // knownTypes are the predicate types that a policy may trust a key for.
-var knownTypes = []string{statement.ReleaseType}
+var knownTypes = []string{statement.ReleaseType, statement.RebuildType}
 
 // Kinds of errors of policies, for errors.Is.
 var (
@@ -102,7 +104,7 @@ func at(path string, kind error, format string, args ...any) *PolicyError {
 // error is a [PolicyError].
 func (p *Policy) Validate() error {
 	for _, check := range []func() *PolicyError{
-		p.checkRelease, p.checkForks, p.checkLogs, p.checkWitnesses, p.checkQuorum, p.checkContinents, p.checkSigners, p.checkKeys, p.checkAge,
+		p.checkRelease, p.checkForks, p.checkLogs, p.checkWitnesses, p.checkQuorum, p.checkContinents, p.checkSigners, p.checkRebuilds, p.checkKeys, p.checkAge,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -199,6 +201,9 @@ func (p *Policy) checkSigners() *PolicyError {
 		}
 		if s.Key.IsZero() {
 			return at(path("signer", i, "key"), ErrValue, "no key")
+		}
+		if err := s.check("signer", i); err != nil {
+			return err
 		}
 		if len(s.May) == 0 {
 			return at(path("signer", i, "may"), ErrValue, "%q may say nothing; write may = [\"release/v1\"]", s.Name)

@@ -29,21 +29,27 @@ func (p *Policy) checkWitnesses() *PolicyError {
 		if err := checkKeyName(w.Key, path("witness", i, "key")); err != nil {
 			return err
 		}
-		o := p.Operators[w.Name]
-		if o.Organisation != "" && !isTitle(o.Organisation) {
-			return at(path("witness", i, "organisation"), ErrValue, "%.80q is not a name", o.Organisation)
-		}
-		if o.Country != "" && !isCountry(o.Country) {
-			return at(path("witness", i, "country"), ErrValue, "%.80q: two capital letters of ISO 3166-1, like NL", o.Country)
-		}
-		if o.Continent != "" && !slices.Contains(Continents, o.Continent) {
-			return at(path("witness", i, "continent"), ErrValue, "%.80q: one of %q", o.Continent, Continents)
+		if err := p.Operators[w.Name].check("witness", i); err != nil {
+			return err
 		}
 	}
 	for name := range p.Operators {
 		if !slices.ContainsFunc(p.Log.Witnesses, func(w tlog.PolicyWitness) bool { return w.Name == name }) {
 			return at("witness", ErrValue, "an operator is given for %.80q, which is no witness", name)
 		}
+	}
+	return nil
+}
+
+// check refuses what cannot be shown, in element i of a list.
+func (o Operator) check(list string, i int) *PolicyError {
+	switch {
+	case o.Organisation != "" && !isTitle(o.Organisation):
+		return at(path(list, i, "organisation"), ErrValue, "%.80q is not a name", o.Organisation)
+	case o.Country != "" && !isCountry(o.Country):
+		return at(path(list, i, "country"), ErrValue, "%.80q: two capital letters of ISO 3166-1, like NL", o.Country)
+	case o.Continent != "" && !slices.Contains(Continents, o.Continent):
+		return at(path(list, i, "continent"), ErrValue, "%.80q: one of %q", o.Continent, Continents)
 	}
 	return nil
 }

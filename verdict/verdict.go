@@ -76,6 +76,7 @@ const (
 	IDChannel   = "channel"   // is the one asked for
 	IDVersion   = "version"   // is one of those allowed
 	IDFile      = "file"      // is an artifact of the release, by SHA-256 and size
+	IDRebuilt   = "rebuilt"   // by enough others, with the outcome asked for
 	IDHistory   = "history"   // only where a log of the policy has signed two histories; met where the policy accepts that
 	IDUsable    = "policy"    // only where the policy itself cannot be used
 )

@@ -27,6 +27,7 @@ func (p *Policy) Words() []string {
 	} else {
 		words = append(words, "Nothing is asked about age: an old proof is as good as a new one.")
 	}
+	words = append(words, p.rebuildWords()...)
 	for _, f := range forkNames(p) {
 		words = append(words, "A log may have signed the two histories of the evidence "+f+"; any others refuse the file.")
 	}

@@ -51,7 +51,9 @@ func (p *Policy) Marshal() ([]byte, error) {
 		w.line("name = %s", quote(s.Name))
 		w.line("key = \"\"\"\n%s\"\"\"", s.Key.PEM())
 		w.line("may = %s", quoteList(strings.Split(shortTypes(s.May), ", ")))
+		w.operator(s.Operator)
 	}
+	w.rebuilds(p.Rebuilds)
 	return []byte(w.String()), nil
 }
 
@@ -87,19 +89,22 @@ func (w *policyWriter) witnesses(p *Policy) {
 		w.line("[[witness]]")
 		w.line("name = %s", quote(x.Name))
 		w.line("key = %s", quote(x.Key.String()))
-		o := p.Operators[x.Name]
-		for _, f := range []struct{ key, value string }{
-			{"organisation", o.Organisation}, {"country", o.Country}, {"continent", o.Continent},
-		} {
-			if f.value != "" {
-				w.line("%s = %s", f.key, quote(f.value))
-			}
-		}
+		w.operator(p.Operators[x.Name])
 	}
 	w.quorum(&p.Log)
 	if p.Continents > 0 {
 		w.comment("On how many continents the witnesses that cosigned must be.")
 		w.line("continents = %d", p.Continents)
+	}
+}
+
+func (w *policyWriter) operator(o Operator) {
+	for _, f := range []struct{ key, value string }{
+		{"organisation", o.Organisation}, {"country", o.Country}, {"continent", o.Continent},
+	} {
+		if f.value != "" {
+			w.line("%s = %s", f.key, quote(f.value))
+		}
 	}
 }
 

@@ -93,8 +93,10 @@ func (p *policyFlags) check(cmd *cobra.Command) error {
 		return err
 	}
 	switch {
-	case p.circle.circle == "" && (p.circle.vendor != "" || p.circle.continents != 0):
-		return usage(cmd, errors.New("--vendor and --continents need --circle"))
+	case p.circle.circle == "" && (p.circle.vendor != "" || p.circle.continents != 0 || p.circle.rebuilds != 0):
+		return usage(cmd, errors.New("--vendor, --continents and --rebuilds need --circle"))
+	case p.circle.rebuilds < 0:
+		return usage(cmd, fmt.Errorf("--rebuilds %d: want 0 or more", p.circle.rebuilds))
 	case p.circle.circle != "" && (p.node != "" || len(p.logs)+len(p.signers)+len(p.witnesses) > 0):
 		return usage(cmd, errors.New("--circle names all keys: leave --node, --log, --signer and --witness out"))
 	case p.circle.circle != "":

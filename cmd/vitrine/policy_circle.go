@@ -11,6 +11,7 @@ import (
 
 	"vitrine.example/internal/circle"
 	"vitrine.example/key"
+	"vitrine.example/statement"
 	"vitrine.example/tlog"
 	"vitrine.example/verdict"
 )
@@ -23,14 +24,15 @@ var continents = map[string]string{
 // circleFlags are the flags of `vitrine policy init` that are about a circle.
 type circleFlags struct {
 	rootFlags
-	circle, vendor string
-	continents     int
+	circle, vendor       string
+	continents, rebuilds int
 }
 
 func (f *circleFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.circle, "circle", "", "`URL`, file or directory: trust the vendor and witnesses of its circle")
 	cmd.Flags().StringVar(&f.vendor, "vendor", "", "`origin` of the vendor, where the circle has several")
 	cmd.Flags().IntVar(&f.continents, "continents", 0, "`number` of continents that the witnesses must be on")
+	cmd.Flags().IntVar(&f.rebuilds, "rebuilds", 0, "`number` of the circle's centres that must have built the release again")
 	f.rootFlags.flags(cmd)
 }
 
@@ -48,7 +50,7 @@ func (c *console) trust(ctx context.Context, pol *verdict.Policy, p *policyFlags
 	if err != nil {
 		return nil, err
 	}
-	if err := trustMember(pol, vendor); err != nil {
+	if err := trustMember(pol, vendor, statement.ReleaseType, verdict.Operator{}); err != nil {
 		return nil, err
 	}
 	words, err := trustRetiredMember(pol, h, vendor)
@@ -74,14 +76,46 @@ func (c *console) trust(ctx context.Context, pol *verdict.Policy, p *policyFlags
 		return nil, withHint(errors.New("the circle's rule asks for no witnesses"), "say how many you ask for with --quorum")
 	}
 	pol.Continents = p.circle.continents
+	rebuilders, err := trustRebuilders(pol, h.Current, vendor.Origin, p.circle.rebuilds)
+	if err != nil {
+		return nil, err
+	}
 	if !known {
 		c.say("you did not say which circle you trust: compare sha256:%s with what a member gives you by another way", h.Root)
 	}
-	return append([]string{
+	comment := []string{
 		fmt.Sprintf("Made from the circle %s, version %d, in force with the consents of its members.", oneLine(h.Current.Name), h.Current.Version),
 		"Its first version is sha256:" + h.Root.String() + ".",
 		fmt.Sprintf("Trusted are: %s (%s) to release, and %s to have seen its log.", oneLine(vendor.Name), vendor.Origin, strings.Join(witnessNames(pol), ", ")),
-	}, words...), nil
+	}
+	if len(rebuilders) > 0 {
+		comment = append(comment, fmt.Sprintf("%s are trusted to build it again.", strings.Join(rebuilders, ", ")))
+	}
+	return append(comment, words...), nil
+}
+
+// trustRebuilders adds the log and statement keys of the circle's centres, where
+// the policy asks for rebuilds, and returns their names.
+func trustRebuilders(pol *verdict.Policy, c *circle.Current, vendor string, require int) ([]string, error) {
+	if require == 0 {
+		return nil, nil
+	}
+	var names []string
+	for _, m := range c.Confirmed() {
+		if m.Origin == vendor || !slices.Contains(m.Roles, "centre") {
+			continue
+		}
+		who := verdict.Operator{Organisation: m.Name, Country: m.Country, Continent: continents[m.Continent]}
+		if err := trustMember(pol, &m, statement.RebuildType, who); err != nil {
+			return nil, err
+		}
+		names = append(names, oneLine(m.Name))
+	}
+	if require > len(names) {
+		return nil, withHint(fmt.Errorf("%d rebuilds are asked for, and the circle has %d centres", require, len(names)), "ask for fewer with --rebuilds")
+	}
+	pol.Rebuilds = verdict.Rebuilds{Require: require, Explained: true}
+	return names, nil
 }
 
 func witnessNames(pol *verdict.Policy) []string {
@@ -116,7 +150,7 @@ func vendorOf(c *circle.Current, origin string) (*circle.Member, error) {
 
 // trustMember adds a member's log and statement keys, those of a rotation that
 // is under way all: what the old ones signed stays verifiable.
-func trustMember(pol *verdict.Policy, m *circle.Member) error {
+func trustMember(pol *verdict.Policy, m *circle.Member, may string, who verdict.Operator) error {
 	for _, k := range m.Log {
 		v, err := tlog.ParseVerifier(k.Key)
 		if err != nil {
@@ -133,7 +167,7 @@ func trustMember(pol *verdict.Policy, m *circle.Member) error {
 		if i > 0 {
 			name = fmt.Sprintf("%s, key %d", m.Name, i+1)
 		}
-		trustSigner(pol, name, pub)
+		pol.Signers = append(pol.Signers, verdict.Signer{Name: name, Key: pub, May: []string{may}, Operator: who})
 	}
 	return nil
 }
