@@ -137,6 +137,8 @@ func (e *postgresEngine) updating() *sql.TxOptions {
 
 func (e *postgresEngine) parameter(n int) string { return "$" + strconv.Itoa(n) }
 
+func (e *postgresEngine) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
+
 func (e *postgresEngine) tables() string {
 	return "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 }

@@ -224,6 +224,9 @@ func (e *sqliteEngine) prepare(context.Context, *sql.DB) error { return nil }
 func (e *sqliteEngine) viewing() *sql.TxOptions  { return &sql.TxOptions{ReadOnly: true} }
 func (e *sqliteEngine) updating() *sql.TxOptions { return &sql.TxOptions{} } // SQLite knows no other than serializable
 
+// skipLocked is empty: there is one writer.
+func (e *sqliteEngine) skipLocked() string { return "" }
+
 func (e *sqliteEngine) tables() string { return "SELECT name FROM sqlite_schema WHERE type = 'table'" }
 
 // parameter has no number: SQLite's driver asks for the name of each parameter,

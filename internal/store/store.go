@@ -72,6 +72,8 @@ type engine interface {
 	// parameter is how a query writes its nth parameter, from 1 on, where each
 	// stands once and in order.
 	parameter(n int) string
+	// skipLocked is Tx.SkipLocked.
+	skipLocked() string
 	// check is DB.Check.
 	check(ctx context.Context, read *sql.DB) error
 }

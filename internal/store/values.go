@@ -21,3 +21,7 @@ func (t *Tx) Values(rows, columns int) string {
 	b.WriteByte(')')
 	return b.String()
 }
+
+// SkipLocked ends a SELECT that picks a row to work on: rows that another
+// transaction has picked are passed over, where the engine lets several write.
+func (t *Tx) SkipLocked() string { return t.engine.skipLocked() }
