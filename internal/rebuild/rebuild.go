@@ -29,7 +29,7 @@ import (
 // Task is one build: what a worker gets and needs, besides the content that
 // the job names ([recipe.Job.Needs]).
 type Task struct {
-	Job    *recipe.Job   `json:"job"`
+	Job    *recipe.Job   `json:"job,omitzero"`
 	Limits recipe.Limits `json:"limits"`
 }
 
@@ -39,6 +39,7 @@ type Order struct {
 	Recipe  digest.Digest   // of the recipe's file
 	Shipped []Shipped       // the artifacts, in the release's order
 	Outputs []recipe.Output // which output is which artifact
+	Private []digest.Digest // inputs that the recipe calls private
 	Task    Task
 }
 
@@ -77,10 +78,10 @@ type Output struct {
 
 // Usage is what an attempt took.
 type Usage struct {
-	Wall   time.Duration `json:"wall,format:nano"`
-	CPU    time.Duration `json:"cpu,format:nano"`
-	Memory int64         `json:"memory"`
-	Disk   int64         `json:"disk"`
+	Wall   int64 `json:"wall"`   // milliseconds
+	CPU    int64 `json:"cpu"`    // milliseconds
+	Memory int64 `json:"memory"` // bytes
+	Disk   int64 `json:"disk"`   // bytes
 }
 
 // Store is where the inputs of a job are; *content.Store is one. A worker that

@@ -40,7 +40,7 @@ func (r *Runner) Run(ctx context.Context, t *Task, log io.Writer, outDir string)
 		return a.failed(r.now(), because(ctx, statement.ReasonEngine), err), nil
 	}
 	a.Exit = res.Exit
-	a.Usage = Usage{Wall: res.Usage.Wall, CPU: res.Usage.CPU, Memory: res.Usage.Memory, Disk: res.Usage.Disk}
+	a.Usage = Usage{Wall: res.Usage.Wall.Milliseconds(), CPU: res.Usage.CPU.Milliseconds(), Memory: res.Usage.Memory, Disk: res.Usage.Disk}
 	if !res.OK() {
 		return a.failed(r.now(), statement.Reason(res.Reason), ended(&res)), nil
 	}

@@ -1,0 +1,93 @@
+package farm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/content"
+	"vitrine.example/internal/rebuild"
+)
+
+// Office is where a worker gets its work: [Local] or a [Client].
+type Office interface {
+	// Take leases an order; nil where there is none.
+	Take(ctx context.Context, worker string) (*Held, error)
+	// Renew keeps the lease; [ErrLost] where it is another's.
+	Renew(ctx context.Context, id, epoch int64, p Progress) (until time.Time, err error)
+	// Log appends to the log of the lease.
+	Log(ctx context.Context, id, epoch, start int64, data []byte) error
+	// Finish ends the lease.
+	Finish(ctx context.Context, id, epoch int64, a *Answer) error
+	// Content opens what the order of the lease needs. Whoever reads checks the
+	// digest and the size.
+	Content(ctx context.Context, id, epoch int64, d digest.Digest) (io.ReadCloser, error)
+}
+
+// Local is the office of the node itself.
+type Local struct {
+	Queue *Queue
+	Store *content.Store
+	// Fetch, where not nil, tries to get content that the store lacks.
+	Fetch func(ctx context.Context, d digest.Digest, size int64) error
+}
+
+// Take is [Queue.Take].
+func (l *Local) Take(ctx context.Context, worker string) (*Held, error) {
+	return l.Queue.Take(ctx, worker)
+}
+
+// Renew is [Queue.Renew].
+func (l *Local) Renew(ctx context.Context, id, epoch int64, p Progress) (time.Time, error) {
+	return l.Queue.Renew(ctx, id, epoch, p)
+}
+
+// Log is [Queue.Log].
+func (l *Local) Log(ctx context.Context, id, epoch, start int64, data []byte) error {
+	return l.Queue.Log(ctx, id, epoch, start, data)
+}
+
+// Finish is [Queue.Finish].
+func (l *Local) Finish(ctx context.Context, id, epoch int64, a *Answer) error {
+	return l.Queue.Finish(ctx, id, epoch, a)
+}
+
+// Content opens content of the store, whatever its access class: the lease is
+// the right to it.
+func (l *Local) Content(ctx context.Context, id, epoch int64, d digest.Digest) (io.ReadCloser, error) {
+	o, err := l.Queue.Needs(ctx, id, epoch)
+	if err != nil {
+		return nil, err
+	}
+	size, ok := need(o, d)
+	if !ok {
+		return nil, fmt.Errorf("rebuild %d does not need %s", id, d)
+	}
+	r, _, err := l.Store.Open(ctx, d)
+	if err != nil && l.Fetch != nil {
+		if fetchErr := l.Fetch(ctx, d, size); fetchErr != nil {
+			return nil, fmt.Errorf("%w; %w", err, fetchErr)
+		}
+		r, _, err = l.Store.Open(ctx, d)
+	}
+	return r, err
+}
+
+// need is the size of content, where an order needs it.
+func need(o *rebuild.Order, d digest.Digest) (int64, bool) {
+	if i := slices.IndexFunc(o.Shipped, func(s rebuild.Shipped) bool { return s.SHA256 == d }); i >= 0 {
+		return o.Shipped[i].Size, true
+	}
+	if o.Task.Job == nil {
+		return 0, false
+	}
+	for _, c := range o.Task.Job.Needs() {
+		if c.SHA256 == d {
+			return c.Size, true
+		}
+	}
+	return 0, false
+}

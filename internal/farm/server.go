@@ -1,0 +1,181 @@
+package farm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"vitrine.example/digest"
+	"vitrine.example/internal/content"
+	"vitrine.example/internal/store"
+	"vitrine.example/internal/strictjson"
+)
+
+// Server offers an office to workers (docs/spec/farm.md). It must be served with
+// [Identity.ServerTLS] alone: the key of the connection is who asks.
+type Server struct {
+	Office Office
+	// Name gives the worker of a key, "" where the key is not known.
+	Name func(id digest.Digest) string
+	Log  *slog.Logger
+}
+
+// Paths of the API.
+const (
+	pathTake = "/farm/v1/take"
+	pathOf   = "/farm/v1/orders/"
+)
+
+// taken is the answer to a take; renewal to a renewal.
+type taken struct {
+	Held *Held `json:"held,omitzero"` // absent: there is nothing to do
+}
+
+type renewal struct {
+	Until string `json:"until"` // RFC 3339 with nanoseconds
+}
+
+// Handler serves the API.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+pathTake, s.as(func(w http.ResponseWriter, r *http.Request, name string) error {
+		h, err := s.Office.Take(r.Context(), name)
+		if err != nil {
+			return err
+		}
+		return reply(w, taken{h})
+	}))
+	mux.HandleFunc("POST "+pathOf+"{id}/{epoch}/renew", s.of(func(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
+		var p Progress
+		if err := read(r, &p, 4<<10); err != nil {
+			return err
+		}
+		until, err := s.Office.Renew(r.Context(), id, epoch, p)
+		if err != nil {
+			return err
+		}
+		return reply(w, renewal{until.UTC().Format(timeForm)})
+	}))
+	mux.HandleFunc("POST "+pathOf+"{id}/{epoch}/log/{start}", s.of(func(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
+		start, err := strconv.ParseInt(r.PathValue("start"), 10, 64)
+		if err != nil {
+			return bad(err)
+		}
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxChunk))
+		if err != nil {
+			return bad(err)
+		}
+		return s.Office.Log(r.Context(), id, epoch, start, data)
+	}))
+	mux.HandleFunc("POST "+pathOf+"{id}/{epoch}/finish", s.of(func(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
+		var a Answer
+		if err := read(r, &a, 2*MaxResult+2*MaxReport); err != nil {
+			return err
+		}
+		return s.Office.Finish(r.Context(), id, epoch, &a)
+	}))
+	mux.HandleFunc("GET "+pathOf+"{id}/{epoch}/content/{digest}", s.of(s.content))
+	return mux
+}
+
+const timeForm = "2006-01-02T15:04:05.999999999Z07:00"
+
+func (s *Server) content(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
+	d, err := digest.Parse(r.PathValue("digest"))
+	if err != nil {
+		return bad(err)
+	}
+	c, err := s.Office.Content(r.Context(), id, epoch, d)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if _, err := io.Copy(w, c); err != nil {
+		panic(http.ErrAbortHandler) // the worker must not take a part for the whole
+	}
+	return nil
+}
+
+// as asks who it is. TLS has asked already; a worker that was taken off the
+// list meanwhile ends here.
+func (s *Server) as(f func(w http.ResponseWriter, r *http.Request, name string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, err := peerOf(r.TLS)
+		name := ""
+		if err == nil {
+			name = s.Name(id)
+		}
+		if name == "" {
+			http.Error(w, "this node knows no worker of that key", http.StatusForbidden)
+			return
+		}
+		if err := f(w, r, name); err != nil {
+			s.refuse(w, r, name, err)
+		}
+	}
+}
+
+// of reads which lease is meant.
+func (s *Server) of(f func(w http.ResponseWriter, r *http.Request, id, epoch int64) error) http.HandlerFunc {
+	return s.as(func(w http.ResponseWriter, r *http.Request, _ string) error {
+		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+		if err != nil {
+			return bad(err)
+		}
+		epoch, err := strconv.ParseInt(r.PathValue("epoch"), 10, 64)
+		if err != nil {
+			return bad(err)
+		}
+		return f(w, r, id, epoch)
+	})
+}
+
+// badRequest is the worker's own fault.
+type badRequest struct{ error }
+
+func bad(err error) error { return badRequest{err} }
+
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
+	code := http.StatusInternalServerError
+	var mine badRequest
+	switch {
+	case errors.As(err, &mine):
+		code = http.StatusBadRequest
+	case errors.Is(err, ErrLost):
+		code = http.StatusConflict
+	case errors.Is(err, content.ErrUnknown):
+		code = http.StatusNotFound
+	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrFull), errors.Is(err, context.Canceled):
+		code = http.StatusServiceUnavailable
+	}
+	if code == http.StatusInternalServerError {
+		s.Log.Error("a worker's request", "worker", name, "path", r.URL.Path, "err", err)
+	}
+	http.Error(w, line(err.Error()), code)
+}
+
+func read(r *http.Request, v any, limit int) error {
+	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
+	if err != nil {
+		return bad(err)
+	}
+	if err := strictjson.Unmarshal(b, v, strictjson.Limits{Size: limit}); err != nil {
+		return bad(err)
+	}
+	return nil
+}
+
+func reply(w http.ResponseWriter, v any) error {
+	b, err := strictjson.Canonical(v)
+	if err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b) // a worker that is gone asks again
+	return nil
+}
