@@ -30,6 +30,7 @@ var floors = map[string]int{
 	"internal/centre":              5,
 	"internal/web":                 4,
 	"verdict":                      3,
+	"internal/farm":                3,
 	"internal/circle":              3,
 	"proof":                        2,
 	"internal/projection":          2,
