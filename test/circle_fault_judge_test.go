@@ -118,7 +118,7 @@ func (w *circleWorld) judgeTree(t *testing.T, n *circleNode, c *tlog.SignedCheck
 // judgeAck checks that a statement stands where it was acknowledged.
 func (w *circleWorld) judgeAck(a ack, leaves [][]byte) error {
 	n := a.node
-	raw, err := w.get(n.url() + "/statements/" + a.Statement)
+	raw, err := w.patient(n.url() + "/statements/" + a.Statement)
 	if err != nil {
 		return err
 	}

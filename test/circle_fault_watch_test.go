@@ -23,16 +23,35 @@ import (
 const watchEvery = 400 * time.Millisecond
 
 func (w *circleWorld) get(url string) ([]byte, error) {
+	b, _, err := w.ask(url)
+	return b, err
+}
+
+// patient is get for somebody who asks for more than a node gives one client at
+// once, and takes the time.
+func (w *circleWorld) patient(url string) (b []byte, err error) {
+	for range 60 {
+		var code int
+		if b, code, err = w.ask(url); code != http.StatusTooManyRequests {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return b, err
+}
+
+// ask also returns the status code.
+func (w *circleWorld) ask(url string) (b []byte, code int, err error) {
 	r, err := w.client.Get(url)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
+	b, err = io.ReadAll(r.Body)
 	if err == nil && r.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s: %.200s", url, r.Status, b)
 	}
-	return b, err
+	return b, r.StatusCode, err
 }
 
 // errorf is an error of the whole test, from any goroutine.
