@@ -50,6 +50,7 @@ var floors = map[string]int{
 	"internal/recipe":              1,
 	"key":                          0,
 	"internal/agent":               0,
+	"internal/artifact/binary":     0,
 	"internal/bastion":             0,
 	"internal/backup":              0,
 	"internal/clock":               0,
