@@ -25,6 +25,9 @@ import (
 // well-formed one.
 var ErrFormat = errors.New("not a well-formed executable")
 
+// ErrTooLarge says that the two files need more memory than the options allow.
+var ErrTooLarge = errors.New("too large to compare as executables")
+
 // File is one of the two files. ReadAt may be called from several goroutines.
 type File struct {
 	io.ReaderAt
