@@ -28,7 +28,8 @@ func Compare(ctx context.Context, a, b File, o Options) (Result, error) {
 	if isFat(fa) && isFat(fb) {
 		return compareFat(ctx, fa, fb, o)
 	}
-	return compareThin(ctx, fa, fb, o)
+	r, _, err := compareThin(ctx, fa, fb, o)
+	return r, err
 }
 
 // Known reports whether a file starts as an executable does that [Compare] reads.
@@ -83,35 +84,37 @@ func parse(file []byte) (*image, error) {
 	return nil, fmt.Errorf("a file of %d bytes: %w", len(file), ErrFormat)
 }
 
-// compareThin compares two files, or two slices of fat files.
-func compareThin(ctx context.Context, fa, fb []byte, o Options) (Result, error) {
+// compareThin compares two files, or two slices of fat files. It also returns
+// the rebuilt file with all causes applied.
+func compareThin(ctx context.Context, fa, fb []byte, o Options) (Result, []byte, error) {
 	a, err := parse(fa)
 	if err != nil {
-		return Result{}, fmt.Errorf("reading the shipped file: %w", err)
+		return Result{}, nil, fmt.Errorf("reading the shipped file: %w", err)
 	}
 	r := Result{Format: a.format, Arch: a.arch}
 	if bytes.Equal(fa, fb) {
 		r.Rung, r.Explained = RungBytes, true
-		return r, nil
+		return r, fb, nil
 	}
 	b, err := parse(fb)
 	if err != nil {
-		return Result{}, fmt.Errorf("reading the rebuilt file: %w", err)
+		return Result{}, nil, fmt.Errorf("reading the rebuilt file: %w", err)
 	}
 	if a.format != b.format {
-		return Result{}, fmt.Errorf("shipped is %s, rebuilt is %s: %w", a.format, b.format, ErrFormat)
+		return Result{}, nil, fmt.Errorf("shipped is %s, rebuilt is %s: %w", a.format, b.format, ErrFormat)
 	}
 	p := prove(a, b, o)
 	r.Causes, r.Explained, r.Counts.Residue = p.causes, p.explained, p.residue
 	r.Counts.Bytes = differing(fa, fb)
 	if err := ctx.Err(); err != nil {
-		return Result{}, err
+		return Result{}, nil, err
 	}
-	if err := compareCode(ctx, a, b, o, &r); err != nil {
-		return Result{}, err
+	if err := compareCode(ctx, a, b, o, &r, &p); err != nil {
+		return Result{}, nil, err
 	}
+	p.nameCauses(a, r.Sections)
 	r.Notes = append(r.Notes, notesOf(a, b)...)
-	return r, nil
+	return r, p.out, nil
 }
 
 func notesOf(a, b *image) (notes []string) {

@@ -404,7 +404,8 @@ func (m *matcher) differ(t *twin, an *anchor, x, y, lenA, lenB uint64) {
 		if r.fn < 0 || r.kind != refCode {
 			continue
 		}
-		if _, ok := m.flagged[r.fn]; !ok && !t.a.writable {
+		// What only came or went lies behind the object, as far as anyone can tell.
+		if _, ok := m.flagged[r.fn]; !ok && !t.a.writable && lenA > 0 && lenB > 0 {
 			m.flagged[r.fn] = p
 		}
 		if len(p.fns) < 16 && !slices.Contains(p.fns, r.fn) {

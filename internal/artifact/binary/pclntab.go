@@ -35,6 +35,9 @@ var pclntabNames = []string{".gopclntab", ".data.rel.ro.gopclntab", "__TEXT,__go
 
 // findPclntab looks for the table by the name of its section, then by its magic.
 func (m *image) findPclntab() {
+	if m.gotab != nil {
+		return
+	}
 	for _, name := range pclntabNames {
 		if r := m.region(name); r != nil {
 			if m.gotab = m.readPclntab(m.data(r), r.addr); m.gotab != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // compareCode fills in what the comparison of sections and functions finds.
-func compareCode(ctx context.Context, a, b *image, o Options, r *Result) error {
+func compareCode(ctx context.Context, a, b *image, o Options, r *Result, p *proof) error {
 	var wg sync.WaitGroup
 	wg.Go(a.findFuncs)
 	b.findFuncs()
@@ -28,7 +28,8 @@ func compareCode(ctx context.Context, a, b *image, o Options, r *Result) error {
 	m.judge(verdicts)
 	r.Counts.FunctionsA, r.Counts.FunctionsB = countFuncs(a), countFuncs(b)
 	c.reportFunctions(r, verdicts, o)
-	m.reportData(r, o)
+	m.reportData(r, p, o)
+	m.reportHunks(r, verdicts, o)
 	c.reportSections(r, m)
 	c.rung(r, verdicts)
 	return ctx.Err()
@@ -136,13 +137,19 @@ func (m *image) where(f *fn) string {
 	return fmt.Sprintf("%s:%d-%d", shortPath(file), first, last)
 }
 
-// reportData lists the places outside code that differ.
-func (m *matcher) reportData(r *Result, o Options) {
-	r.Counts.Data = m.count
+// reportData lists the places outside code that differ and that no proved
+// cause covers.
+func (m *matcher) reportData(r *Result, proved *proof, o Options) {
 	slices.SortFunc(m.places, func(p, q place) int { return cmp.Compare(p.x, q.x) })
+	r.Counts.Data = m.count
 	for _, p := range m.places {
+		off := p.twin.a.off + int64(p.x-p.twin.a.addr)
+		if p.lenA > 0 && proved.covers(off, int64(p.lenA)) {
+			r.Counts.Data--
+			continue
+		}
 		if len(r.Data) >= o.Items {
-			break
+			continue
 		}
 		d := Data{Section: p.twin.a.name, Off: int64(p.x - p.twin.a.addr), Len: int64(p.lenA), Symbol: m.c.a.symbolAt(p.x),
 			A: quote(m.c.a.bytesAt(p.x), p.lenA), B: quote(m.c.b.bytesAt(p.y), p.lenB)}
