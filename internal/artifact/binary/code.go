@@ -214,6 +214,39 @@ func (c *comparer) target(i int, x, y uint64, refs []ref) ([]ref, bool, string) 
 	return append(refs, ref{x: x, y: y, fn: int32(i)}), true, ""
 }
 
+// references lists the addresses of data that a function's code holds.
+func (m *image) references(f *fn) (out []uint64) {
+	keep := func(addr uint64) {
+		if r := m.at(addr); r != nil && r.kind == kindData {
+			out = append(out, addr)
+		}
+	}
+	switch m.arch {
+	case "amd64":
+		for p := 0; p < len(f.code); {
+			in := decodeX86(f.code[p:])
+			if in.rel > 0 {
+				keep(in.target(f.code[p:], f.addr+uint64(p)))
+			}
+			p += max(in.n, 1)
+		}
+	case "arm64":
+		var pages [32]uint64
+		for p := 0; p+4 <= len(f.code); p += 4 {
+			w := m.order.Uint32(f.code[p:])
+			switch kind, _ := decodeARM(w); kind {
+			case armPage:
+				pages[armRd(w)] = armTarget(kind, w, f.addr+uint64(p))
+			case armOffset:
+				if page := pages[armRn(w)]; page != 0 {
+					keep(page + armImm(w))
+				}
+			}
+		}
+	}
+	return out
+}
+
 // near returns the region that holds an address or ends at it.
 func (m *image) near(addr uint64) *region {
 	if r := m.at(addr); r != nil {

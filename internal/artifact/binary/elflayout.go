@@ -60,7 +60,10 @@ func (p *prover) elfLayout() {
 			}
 		}
 		copy(out[:head], a.file[:head])
-		why = p.unloadedIsKnown(head)
+		why = unloadedIsKnown(a, b, head)
+		if why == "" { // nothing is thrown away in silence either
+			why = unloadedIsKnown(b, a, head)
+		}
 	}
 	applied := why == "" && p.layoutCauses(a, b, true) && p.replace(out)
 	if !applied {
@@ -175,8 +178,7 @@ func (p *prover) loadedSections(m *image) (out []elfSection) {
 
 // unloadedIsKnown checks that all bytes of a that do not come from b belong to
 // sections of a kind that can be taken over, are tables, or are zero.
-func (p *prover) unloadedIsKnown(head uint64) (why string) {
-	a := p.a
+func unloadedIsKnown(a, b *image, head uint64) (why string) {
 	known := make([]extent, 0, 64)
 	for i := range a.regions {
 		r := &a.regions[i]
@@ -191,7 +193,7 @@ func (p *prover) unloadedIsKnown(head uint64) (why string) {
 				known = append(known, extent{int64(from), int64(end - from)})
 			}
 		}
-		if s.typ == elf.PT_NOTE && !p.noteSegment(&s) {
+		if s.typ == elf.PT_NOTE && !noteSegment(a, b, &s) {
 			return "a segment of notes holds something else than build ids"
 		}
 	}
@@ -207,7 +209,7 @@ func (p *prover) unloadedIsKnown(head uint64) (why string) {
 		case a.inLoad(s):
 			return fmt.Sprintf("section %s is loaded, though it says that it is not", s.name)
 		case unloadedCause(s.name) != "" && a.wellFormed(s):
-		case p.sameUnloaded(s):
+		case sameUnloaded(a, b, s):
 		default:
 			return fmt.Sprintf("section %s is of no known kind and differs", s.name)
 		}
@@ -220,8 +222,8 @@ func (p *prover) unloadedIsKnown(head uint64) (why string) {
 }
 
 // noteSegment reports a PT_NOTE that lies over build ids, or is in b as well.
-func (p *prover) noteSegment(s *elfSegment) bool {
-	for _, g := range p.b.elf.segments {
+func noteSegment(a, b *image, s *elfSegment) bool {
+	for _, g := range b.elf.segments {
 		h := *s
 		h.head, g.head = 0, 0
 		if g == h {
@@ -229,8 +231,8 @@ func (p *prover) noteSegment(s *elfSegment) bool {
 		}
 	}
 	end := s.off
-	for i := range p.a.elf.sections {
-		if n := &p.a.elf.sections[i]; n.off >= end && n.off+n.size <= s.off+s.filesz && p.a.idNote(n) {
+	for i := range a.elf.sections {
+		if n := &a.elf.sections[i]; n.off >= end && n.off+n.size <= s.off+s.filesz && a.idNote(n) {
 			end = n.off + n.size
 		}
 	}
@@ -273,16 +275,16 @@ func printable(b []byte) bool {
 			return false
 		}
 	}
-	return len(b) > 0 && len(b) < 512
+	return len(b) > 0 && len(b) < 8192
 }
 
 // sameUnloaded reports a section that b has with the same bytes.
-func (p *prover) sameUnloaded(s *elfSection) bool {
-	for i := range p.b.elf.sections {
-		t := &p.b.elf.sections[i]
-		if t.name == s.name && t.typ == s.typ && t.flags == s.flags && t.size == s.size && t.off+t.size <= uint64(len(p.b.file)) &&
-			t.off+t.size >= t.off && s.off+s.size >= s.off && s.off+s.size <= uint64(len(p.a.file)) {
-			return bytes.Equal(p.a.file[s.off:s.off+s.size], p.b.file[t.off:t.off+t.size])
+func sameUnloaded(a, b *image, s *elfSection) bool {
+	for i := range b.elf.sections {
+		t := &b.elf.sections[i]
+		if t.name == s.name && t.typ == s.typ && t.flags == s.flags && t.size == s.size && t.off+t.size <= uint64(len(b.file)) &&
+			t.off+t.size >= t.off && s.off+s.size >= s.off && s.off+s.size <= uint64(len(a.file)) {
+			return bytes.Equal(a.file[s.off:s.off+s.size], b.file[t.off:t.off+t.size])
 		}
 	}
 	return false

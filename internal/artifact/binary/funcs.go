@@ -85,6 +85,9 @@ func (m *image) splitRegion(r *region, starts []fn) (rest []fn) {
 		if n := f.sized; n > 0 && n < uint64(len(all)) && onlyPadding(m.arch, all[n:]) {
 			f.code = all[:n]
 		}
+		if id, ok := textID(all); ok && onlyPadding(m.arch, all[len(goIDStart)+len(id)+len(goIDEnd):]) {
+			return // no code; goBuildID speaks of it
+		}
 		if f.gap {
 			if len(f.code) == 0 {
 				return
@@ -129,7 +132,7 @@ func trimPadding(arch string, b []byte) []byte {
 		for n > 0 && b[n-1] == 0xcc {
 			n--
 		}
-		if len(bytes.Trim(b[:n], "\x00")) == 0 {
+		if len(bytes.Trim(b[:n], "\x00\xcc")) == 0 {
 			n = 0
 		}
 	case "arm64":
@@ -141,7 +144,7 @@ func trimPadding(arch string, b []byte) []byte {
 }
 
 func onlyPadding(arch string, b []byte) bool {
-	if len(trimPadding(arch, b)) == 0 {
+	if len(trimPadding(arch, b)) == 0 || zeros(b) {
 		return true
 	}
 	if arch != "amd64" {

@@ -1,6 +1,7 @@
 package binary
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 )
@@ -34,7 +35,10 @@ type matcher struct {
 	reject  []ref
 	places  []place
 	count   int
-	skip    *region         // pclntab, which is compared as the table that it is
+	skip    *region  // holds pclntab, which is compared as the table that it is
+	table   [2]Span  // pclntab in a and in b
+	cutA    []uint64 // where objects start that only functions which differ refer to
+	cutB    []uint64
 	flagged map[int32]place // functions that refer to read-only data that differs
 	found   []ref           // addresses in data that point to data
 	collect bool
@@ -42,8 +46,12 @@ type matcher struct {
 
 func newMatcher(c *comparer, refs []ref) *matcher {
 	m := &matcher{c: c, refs: map[*twin][]ref{}, anchors: map[*twin][]anchor{}}
-	if t := c.a.gotab; t != nil {
-		m.skip = c.a.at(t.addr)
+	if c.a.gotab != nil && c.b.gotab != nil {
+		m.skip = c.a.at(c.a.gotab.addr)
+		for i, t := range []*pclntab{c.a.gotab, c.b.gotab} {
+			start, end := t.span()
+			m.table[i] = Span{start, end - start}
+		}
 	}
 	m.add(refs)
 	return m
@@ -65,6 +73,8 @@ func (m *matcher) add(refs []ref) {
 // run settles all votes, finds addresses in data that are votes too, settles
 // again, and compares what lies between.
 func (m *matcher) run() {
+	slices.Sort(m.cutA)
+	slices.Sort(m.cutB)
 	for round := range 2 {
 		m.reject, m.places, m.count, m.flagged = nil, nil, 0, map[int32]place{}
 		m.collect = round == 0
@@ -76,151 +86,17 @@ func (m *matcher) run() {
 		m.crossed()
 		for i := range m.c.a.regions {
 			t := m.c.twins[&m.c.a.regions[i]]
-			if t != nil && t.a.mem > 0 && t.a.kind == kindData && !t.equal && t.a != m.skip {
+			switch {
+			case t == nil || t.a.mem == 0 || t.a.kind != kindData:
+			case !t.equal:
 				m.compare(t)
+			case m.collect:
+				m.pointers(t)
 			}
 		}
 		m.add(m.found)
 		m.found = nil
 	}
-}
-
-// settle turns the votes on a region into anchors. A pair counts when both of
-// its ends prefer it; with one vote only, a neighbour must have moved as far.
-func (m *matcher) settle(t *twin) {
-	refs := m.refs[t]
-	slices.SortFunc(refs, func(p, q ref) int {
-		return cmp.Or(cmp.Compare(p.x, q.x), cmp.Compare(p.y, q.y), cmp.Compare(p.fn, q.fn))
-	})
-	all := []anchor{{x: t.a.addr, y: t.b.addr}}
-	for i := 0; i < len(refs); {
-		j := i + 1
-		for j < len(refs) && refs[j].x == refs[i].x && refs[j].y == refs[i].y {
-			j++
-		}
-		if refs[i].x == t.a.addr && refs[i].y == t.b.addr {
-			all[0].refs = refs[i:j]
-		} else {
-			all = append(all, anchor{refs[i].x, refs[i].y, refs[i:j]})
-		}
-		i = j
-	}
-	straight := t.a.mem == t.b.mem // then what did not move is right where votes are equal
-	weight := func(a *anchor) int {
-		w := 2 * len(a.refs)
-		if straight && a.x-t.a.addr == a.y-t.b.addr {
-			w++
-		}
-		return w
-	}
-	best := func(order []int, same func(p, q *anchor) bool, bad []bool) {
-		for i := 0; i < len(order); {
-			j, top := i, i
-			for ; j < len(order) && same(&all[order[i]], &all[order[j]]); j++ {
-				if weight(&all[order[j]]) > weight(&all[order[top]]) {
-					top = j
-				}
-			}
-			for k := i; k < j; k++ {
-				if k != top {
-					bad[order[k]] = true
-				}
-			}
-			i = j
-		}
-	}
-	order := make([]int, len(all))
-	for i := range order {
-		order[i] = i
-	}
-	bad := make([]bool, len(all))
-	best(order, func(p, q *anchor) bool { return p.x == q.x }, bad)
-	slices.SortFunc(order, func(i, j int) int { return cmp.Or(cmp.Compare(all[i].y, all[j].y), cmp.Compare(i, j)) })
-	best(order, func(p, q *anchor) bool { return p.y == q.y }, bad)
-	m.lonely(t, all, bad, straight)
-	kept := all[:0:0]
-	for i := range all {
-		if bad[i] && i > 0 {
-			m.reject = append(m.reject, all[i].refs...)
-		} else {
-			kept = append(kept, all[i])
-		}
-	}
-	m.anchors[t] = kept
-}
-
-// lonely rejects pairs that moved otherwise than both of their neighbours,
-// where content cannot tell: those with one vote in data that may be written,
-// those that only data votes for, and all in a region that is the same.
-func (m *matcher) lonely(t *twin, all []anchor, bad []bool, straight bool) {
-	var good []int
-	for i := range all {
-		if !bad[i] {
-			good = append(good, i)
-		}
-	}
-	for k, i := range good {
-		shift := all[i].y - all[i].x
-		still := shift == t.b.addr-t.a.addr
-		near := k > 0 && all[good[k-1]].y-all[good[k-1]].x == shift ||
-			k+1 < len(good) && all[good[k+1]].y-all[good[k+1]].x == shift
-		switch {
-		case i == 0:
-		case !near && all[i].refs[0].fn < 0 && all[i].refs[len(all[i].refs)-1].fn < 0:
-			bad[i] = true // numbers in data that look like addresses
-		case still:
-		case t.equal && straight && t.a.kind != kindZero: // the same content did not move
-			bad[i] = true
-		case !near && len(all[i].refs) < 2 && (t.a.writable || t.a.kind == kindZero):
-			bad[i] = true
-		}
-	}
-}
-
-// crossed rejects variables that seem to lie in another section, unless one
-// went from the section in a and one came to the section in b just there.
-func (m *matcher) crossed() {
-	for _, r := range m.cross {
-		tx := m.c.twins[m.c.a.near(r.x)]
-		ry := m.c.b.near(r.y)
-		ok := tx.a.writable && ry != nil && ry.writable && m.room(tx, r.x, true)
-		if ok {
-			for _, t := range m.c.twins {
-				if t.b == ry {
-					ok = m.room(t, r.y, false)
-				}
-			}
-		}
-		if !ok {
-			m.reject = append(m.reject, r)
-		}
-	}
-}
-
-// room reports whether, around an address, one of the two has more between the
-// nearest anchors than the other: something is there that the other has not.
-func (m *matcher) room(t *twin, addr uint64, inA bool) bool {
-	from, to := anchor{x: t.a.addr, y: t.b.addr}, anchor{x: t.a.addr + t.a.mem, y: t.b.addr + t.b.mem}
-	pos := func(a anchor) uint64 {
-		if inA {
-			return a.x
-		}
-		return a.y
-	}
-	for _, a := range m.anchors[t] {
-		switch p := pos(a); {
-		case p == addr && len(a.refs) > 0:
-			return false
-		case p <= addr && p > pos(from):
-			from = a
-		case p > addr && p < pos(to):
-			to = a
-		}
-	}
-	if inA {
-		return to.x-from.x > to.y-from.y
-	}
-	return to.y-from.y > to.x-from.x
 }
 
 // matches reports whether two addresses name the same thing.
@@ -244,8 +120,8 @@ func (m *matcher) matches(x, y uint64) bool {
 	if x == rx.addr+rx.mem || y == ry.addr+ry.mem {
 		return x-rx.addr-rx.mem == y-ry.addr-ry.mem
 	}
-	if t.a == m.skip {
-		return x-rx.addr == y-ry.addr
+	if m.inTable(x) {
+		return x-m.table[0].Addr == y-m.table[1].Addr
 	}
 	near := m.anchors[t]
 	i, ok := slices.BinarySearchFunc(near, x, func(a anchor, x uint64) int { return cmp.Compare(a.x, x) })
@@ -255,7 +131,22 @@ func (m *matcher) matches(x, y uint64) bool {
 	if i < 0 {
 		return x-rx.addr == y-ry.addr
 	}
-	return y-near[i].y == x-near[i].x
+	if y-near[i].y == x-near[i].x {
+		return true
+	}
+	next := i+1 < len(near) && y-near[i+1].y == x-near[i+1].x
+	return !ok && (next || m.alike(t, x, y))
+}
+
+// alike compares what lies at two addresses that nothing else tells apart, in a
+// region that moved within itself: objects of other alignment move farther.
+func (m *matcher) alike(t *twin, x, y uint64) bool {
+	const enough = 24 // of a Go type: size, hash and kind, but no addresses
+	if t.a.mem == t.b.mem || t.a.writable {
+		return false
+	}
+	a, b := m.c.a.bytesAt(x), m.c.b.bytesAt(y)
+	return len(a) >= enough && len(b) >= enough && bytes.Equal(a[:enough], b[:enough]) && !zeros(a[:enough])
 }
 
 // compare compares the content of a region, stretch by stretch between anchors.
@@ -278,6 +169,10 @@ func (m *matcher) compare(t *twin) {
 		if k, _ := slices.BinarySearch(ys, an.y+1); k < len(ys) {
 			nextY = ys[k]
 		}
+		if m.inTable(an.x) {
+			continue
+		}
+		nextX, nextY = m.cut(t, an, nextX, nextY)
 		if an.x >= nextX || an.y >= nextY {
 			if nextX > an.x || nextY > an.y {
 				m.differ(t, an, an.x, an.y, nextX-min(an.x, nextX), nextY-min(an.y, nextY))
@@ -287,6 +182,28 @@ func (m *matcher) compare(t *twin) {
 		x, y := da[an.x-t.a.addr:nextX-t.a.addr], db[an.y-t.b.addr:nextY-t.b.addr]
 		m.piece(t, an, x, y)
 	}
+}
+
+// cut ends a stretch where an object starts that only a function refers to
+// which differs anyway; what lies from there on has no counterpart.
+func (m *matcher) cut(t *twin, an *anchor, nextX, nextY uint64) (x, y uint64) {
+	x, y = nextX, nextY
+	if k, _ := slices.BinarySearch(m.cutA, an.x+1); k < len(m.cutA) && m.cutA[k] < x {
+		x = m.cutA[k]
+	}
+	if k, _ := slices.BinarySearch(m.cutB, an.y+1); k < len(m.cutB) && m.cutB[k] < y {
+		y = m.cutB[k]
+	}
+	if x < nextX || y < nextY {
+		m.piece(t, &anchor{x: x, y: y}, m.c.a.slice(x, nextX), m.c.b.slice(y, nextY))
+	}
+	return x, y
+}
+
+// slice returns the bytes between two addresses of one region.
+func (m *image) slice(from, to uint64) []byte {
+	b := m.bytesAt(from)
+	return b[:min(uint64(len(b)), to-from)]
 }
 
 // piece compares what lies between two anchors. Where lengths differ, the ends
@@ -304,11 +221,33 @@ func (m *matcher) piece(t *twin, an *anchor, x, y []byte) {
 		}
 		return
 	}
+	if m.padded(t, an, x, y, int(diff[0].x-an.x)) {
+		return
+	}
 	tail := 0
 	for first := int(diff[0].x - an.x); tail < n-first && x[len(x)-1-tail] == y[len(y)-1-tail]; {
 		tail++
 	}
 	m.differ(t, an, diff[0].x, diff[0].y, uint64(len(x)-tail)-(diff[0].x-an.x), uint64(len(y)-tail)-(diff[0].y-an.y))
+}
+
+// padded reports whether two stretches are the same but for zeros in one of
+// them, just before the first difference: padding before an aligned object.
+func (m *matcher) padded(t *twin, an *anchor, x, y []byte, first int) bool {
+	more := len(y) - len(x)
+	for _, p := range []int{first &^ 7, first &^ 3, first} {
+		px, py := p, p
+		if more > 0 {
+			py += more
+		} else {
+			px -= more
+		}
+		if px <= len(x) && py <= len(y) && zeros(x[p:px]) && zeros(y[p:py]) &&
+			len(m.stretch(t, an, an.x+uint64(px), an.y+uint64(py), x[px:], y[py:])) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func zeros(b []byte) bool {
@@ -370,6 +309,17 @@ func (m *matcher) pointer(wx, wy uint64) {
 	}
 	if t := m.c.twins[rx]; t != nil && t.b == ry && !t.equal {
 		m.found = append(m.found, ref{x: wx, y: wy, fn: -1, kind: refData})
+	}
+}
+
+// pointers finds the addresses in a region that is the same in both.
+func (m *matcher) pointers(t *twin) {
+	d, ptr := m.c.a.data(t.a), uint64(m.c.a.ptr)
+	v := view{b: d, o: m.c.a.order}
+	for p := (ptr - t.a.addr%ptr) % ptr; p+ptr <= uint64(len(d)); p += ptr {
+		if w := v.word(p, int(ptr)); w != 0 {
+			m.pointer(w, w)
+		}
 	}
 }
 

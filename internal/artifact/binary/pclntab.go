@@ -169,6 +169,17 @@ type gofunc struct {
 	recordStart, recordEnd uint64 // in t.data
 }
 
+// span returns the addresses that the table takes: up to its last record.
+func (t *pclntab) span() (start, end uint64) {
+	n := uint64(len(t.data) - len(t.funcs) + 8*t.nfunc + 4)
+	for i := range t.nfunc {
+		if f, ok := t.fun(i); ok {
+			n = max(n, f.recordEnd)
+		}
+	}
+	return t.addr, t.addr + n
+}
+
 // entry returns the start of function i, as an offset from text.
 func (t *pclntab) entry(i int) uint32 {
 	return t.order.Uint32(t.funcs[8*i:])

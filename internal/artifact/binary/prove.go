@@ -68,7 +68,7 @@ func prove(a, b *image, o Options) proof {
 		p.codeSignature()
 	}
 	out := p.b.file
-	r := proof{causes: p.causes, where: p.where, out: out, residue: differing(a.file, out), explained: bytes.Equal(a.file, out)}
+	r := proof{causes: p.causes, where: p.where, out: out, residue: differing(a.file, out), explained: len(p.causes) > 0 && bytes.Equal(a.file, out)}
 	for i := range r.causes {
 		c := &r.causes[i]
 		for _, e := range p.where[i] {

@@ -24,6 +24,7 @@ func compareCode(ctx context.Context, a, b *image, o Options, r *Result, p *proo
 	}
 	refs = c.tables(verdicts, refs)
 	m := newMatcher(c, refs)
+	m.cuts(verdicts)
 	m.run()
 	m.judge(verdicts)
 	r.Counts.FunctionsA, r.Counts.FunctionsB = countFuncs(a), countFuncs(b)
@@ -63,6 +64,20 @@ func (c *comparer) functions(ctx context.Context, workers int) ([]verdict, []ref
 	}
 	wg.Wait()
 	return verdicts, slices.Concat(parts...), ctx.Err()
+}
+
+// cuts finds the data that functions refer to which differ, in each file.
+func (m *matcher) cuts(verdicts []verdict) {
+	for i := range m.c.a.funcs {
+		if f := &m.c.a.funcs[i]; f.pair < 0 || verdicts[i].changed {
+			m.cutA = append(m.cutA, m.c.a.references(f)...)
+		}
+	}
+	for i := range m.c.b.funcs {
+		if g := &m.c.b.funcs[i]; g.pair < 0 || verdicts[g.pair].changed {
+			m.cutB = append(m.cutB, m.c.b.references(g)...)
+		}
+	}
 }
 
 // judge turns what the matcher found into verdicts on functions.
@@ -152,7 +167,7 @@ func (m *matcher) reportData(r *Result, proved *proof, o Options) {
 			continue
 		}
 		d := Data{Section: p.twin.a.name, Off: int64(p.x - p.twin.a.addr), Len: int64(p.lenA), Symbol: m.c.a.symbolAt(p.x),
-			A: quote(m.c.a.bytesAt(p.x), p.lenA), B: quote(m.c.b.bytesAt(p.y), p.lenB)}
+			A: m.c.a.quote(p.x, p.lenA), B: m.c.b.quote(p.y, p.lenB)}
 		for _, i := range p.fns[:min(len(p.fns), 4)] {
 			d.Users = append(d.Users, m.c.a.funcs[i].name)
 		}
@@ -160,17 +175,31 @@ func (m *matcher) reportData(r *Result, proved *proof, o Options) {
 	}
 }
 
-// quote shows at most 24 bytes: as text if they are, else in hexadecimal.
-func quote(b []byte, n uint64) string {
-	b = b[:min(n, uint64(len(b)))]
+// quote shows what lies at an address: the text around it, if it is text, else
+// at most 24 bytes in hexadecimal.
+func (m *image) quote(addr, n uint64) string {
+	r := m.at(addr)
+	if r == nil || addr-r.addr >= uint64(r.size) {
+		return ""
+	}
+	d, at := m.data(r), int(addr-r.addr)
+	end := at + int(min(n, uint64(len(d)-at)))
+	text := func(c byte) bool { return c >= 0x20 && c < 0x7f }
+	from, to := at, end
+	for from > 0 && at-from < 16 && text(d[from-1]) {
+		from--
+	}
+	for to < len(d) && to-end < 16 && text(d[to]) {
+		to++
+	}
+	if s := d[from:to]; n > 0 && to-from >= 4 && to-from < 80 && len(bytes.TrimFunc(s, func(r rune) bool { return r >= 0x20 && r < 0x7f })) == 0 {
+		return fmt.Sprintf("%q", s)
+	}
 	more := ""
-	if len(b) > 24 {
-		b, more = b[:24], "…"
+	if end-at > 24 {
+		end, more = at+24, "…"
 	}
-	if quoteAt(b) != "" && len(bytes.TrimFunc(b, func(r rune) bool { return r >= 0x20 && r < 0x7f })) == 0 {
-		return fmt.Sprintf("%q%s", b, more)
-	}
-	return fmt.Sprintf("%x%s", b, more)
+	return fmt.Sprintf("%x%s", d[at:end], more)
 }
 
 // reportSections lists the parts of the files that differ.
@@ -199,8 +228,8 @@ func (c *comparer) reportSections(r *Result, m *matcher) {
 		switch {
 		case t.equal && x.kind == y.kind:
 			s.Moved = true
-		case x.kind == kindData && y.kind == kindData && x.mem > 0 && x != m.skip:
-			s.Moved = left[x] == 0
+		case x.kind == kindData && y.kind == kindData && x.mem > 0:
+			s.Moved = left[x] == 0 && (x != m.skip || c.sameTable(m))
 		case x.kind == kindCode && y.kind == kindCode:
 			s.Moved = r.Counts.Changed+r.Counts.OnlyA+r.Counts.OnlyB == 0
 		}
@@ -211,6 +240,12 @@ func (c *comparer) reportSections(r *Result, m *matcher) {
 			r.Sections = append(r.Sections, Section{Name: y.name, A: -1, B: y.size, Bytes: y.size, Kind: y.kind, BOff: y.off, BAddr: y.addr})
 		}
 	}
+}
+
+// sameTable reports whether pclntab is the same in both.
+func (c *comparer) sameTable(m *matcher) bool {
+	a, b := m.table[0], m.table[1]
+	return bytes.Equal(c.a.slice(a.Addr, a.Addr+a.Size), c.b.slice(b.Addr, b.Addr+b.Size))
 }
 
 func firstDiff(a, b []byte) int {
