@@ -120,7 +120,7 @@ func setCommands(out []byte, n, size uint32) {
 }
 
 // setLinkedit gives __LINKEDIT the size that follows from the file's; its size
-// in memory is that, rounded up to pages of one of the two usual sizes.
+// in memory is that, or somewhat more: linkers round it to pages, or do not.
 func setLinkedit(out []byte, a *image) (why string) {
 	at := a.macho.linkedit
 	v := &view{b: out, o: leOrder}
@@ -131,7 +131,7 @@ func setLinkedit(out []byte, a *image) (why string) {
 	n := uint64(len(out)) - v.word(off, w)
 	shipped := &view{b: a.file, o: leOrder}
 	want := shipped.word(vm, w)
-	if v.bad || shipped.bad || n > uint64(len(out)) || want != (n+0xfff)&^0xfff && want != (n+0x3fff)&^0x3fff {
+	if v.bad || shipped.bad || n > uint64(len(out)) || want < n || want > (n+0xffff)&^0xffff {
 		return "__LINKEDIT has another size than follows from it"
 	}
 	if w == 4 {
