@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // fatMagic begins a file that holds one Mach-O file for each processor (Apple,
@@ -66,7 +67,7 @@ func compareFat(ctx context.Context, fa, fb []byte, o Options) (Result, error) {
 		r.Rung, r.Explained = RungNone, false
 		return r, nil
 	}
-	parts := make([]slice, len(a))
+	parts := slices.Clone(b)
 	for i := range a {
 		if a[i].cpu != b[i].cpu || a[i].sub != b[i].sub {
 			r.Notes = append(r.Notes, fmt.Sprintf("slice %d is for another processor", i))
@@ -77,19 +78,31 @@ func compareFat(ctx context.Context, fa, fb []byte, o Options) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("slice %d: %w", i, err)
 		}
-		parts[i] = b[i]
 		parts[i].file = out
 		r.merge(one, o)
 	}
 	proved := joinFat(parts)
 	r.Counts.Residue = differing(fa, proved)
-	r.Explained = bytes.Equal(fa, proved)
+	r.Explained = bytes.Equal(fa, proved) && len(r.Causes) > 0
+	if !bytes.Equal(fa, joinFat(a)) || !bytes.Equal(fb, joinFat(b)) || !sameFrame(fa, fb, a, b) {
+		r.Sections = append(r.Sections, Section{Name: "between slices", A: int64(a[0].off), B: int64(b[0].off), Kind: kindGap})
+		r.Explained = r.Explained && bytes.Equal(fb, joinFat(b)) // nothing is thrown away in silence
+	}
+	if r.Rung == RungBytes {
+		r.Rung = RungSections
+	}
 	return r, nil
+}
+
+// sameFrame compares what comes before the first slice.
+func sameFrame(fa, fb []byte, a, b []slice) bool {
+	return bytes.Equal(fa[:a[0].off], fb[:b[0].off])
 }
 
 // joinFat writes slices as lipo does: in order, each at the next multiple of
 // its alignment, zeros between.
 func joinFat(parts []slice) []byte {
+	parts = slices.Clone(parts)
 	out := binary.BigEndian.AppendUint32(nil, fatMagic)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(parts)))
 	at := uint64(8 + 20*len(parts))

@@ -98,6 +98,9 @@ func (m *image) instruction(f *fn, p int) (text string, n int) {
 			}
 			return text, n
 		}
+		if d := decodeX86(code); d.n > 0 && d.n != in.Len {
+			return fmt.Sprintf(".byte %x", code[:d.n]), d.n // x86asm takes VZEROUPPER for a prefix
+		}
 		n = in.Len
 		text = x86asm.GoSyntax(in, pc, m.namer(f))
 		if rel, ok := in.Args[0].(x86asm.Rel); ok { // how far, not where to: that moves with the code

@@ -83,9 +83,13 @@ func parseMachO(file []byte) (*image, error) {
 
 func (m *image) machoCommand(v *view, at uint64) error {
 	h := m.macho
-	unload := func(name string, off, size uint32) {
+	linkedit := func(name string, off, size uint32) {
 		if size > 0 {
-			m.regions = append(m.regions, region{name: name, kind: kindUnload, off: int64(off), size: int64(size)})
+			r := region{name: name, kind: kindData, off: int64(off), size: int64(size)} // dyld acts upon it
+			if name == "code signature" {
+				r.kind = kindUnload
+			}
+			m.regions = append(m.regions, r)
 		}
 	}
 	switch cmd := v.u32(0); {
@@ -100,14 +104,14 @@ func (m *image) machoCommand(v *view, at uint64) error {
 		if uint64(n)*uint64(entry) > uint64(len(m.file)) {
 			return fmt.Errorf("mach-o: %d symbols: %w", n, ErrFormat)
 		}
-		unload("symbols", off, n*entry)
-		unload("symbol names", strs, size)
+		linkedit("symbols", off, n*entry)
+		linkedit("symbol names", strs, size)
 		m.machoSymbols(off, n, entry, strs, size)
 	case cmd == uint32(macho.LoadCmdDysymtab):
-		unload("indirect symbols", v.u32(56), 4*min(v.u32(60), uint32(len(m.file))))
+		linkedit("indirect symbols", v.u32(56), 4*min(v.u32(60), uint32(len(m.file))))
 	case cmd == lcDyldInfo || cmd == lcDyldInfoOnly:
 		for i, name := range []string{"rebase info", "bind info", "weak bind info", "lazy bind info", "export info"} {
-			unload(name, v.u32(8+8*uint64(i)), v.u32(12+8*uint64(i)))
+			linkedit(name, v.u32(8+8*uint64(i)), v.u32(12+8*uint64(i)))
 		}
 	case cmd == lcUUID:
 		h.uuid = at
@@ -115,7 +119,7 @@ func (m *image) machoCommand(v *view, at uint64) error {
 		if cmd == lcCodeSignature {
 			h.codeSig, h.sigOff, h.sigSize = at, v.u32(8), v.u32(12)
 		}
-		unload(linkeditData[cmd], v.u32(8), v.u32(12))
+		linkedit(linkeditData[cmd], v.u32(8), v.u32(12))
 	}
 	if v.bad {
 		return fmt.Errorf("mach-o: load command at %d is too short: %w", at, ErrFormat)

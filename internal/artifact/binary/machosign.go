@@ -27,8 +27,8 @@ func (p *prover) machoUUID() {
 	p.edit(int64(x+8), ida)
 }
 
-// codeSignature takes the code signature from the rebuilt file and puts the
-// shipped one there (Apple, cs_blobs.h). It must be well-formed, be about what
+// codeSignature puts the shipped code signature on the rebuilt file, in place of
+// its own if it has one (Apple, cs_blobs.h). It must be well-formed, be about what
 // it is put on, and give no rights that the rebuilt file's does not give.
 func (p *prover) codeSignature() {
 	a, b := p.a, p.b
@@ -45,6 +45,10 @@ func (p *prover) codeSignature() {
 	fail := func(why string) {
 		p.cause(CauseCodeSign, "LC_CODE_SIGNATURE", false, detail+"; "+why)
 	}
+	if ha.codeSig == 0 {
+		fail("a signature is attached, never taken away")
+		return
+	}
 	if !ok1 || !ok2 || ha.is64 != hb.is64 || ha.linkedit == 0 || ha.linkedit != hb.linkedit {
 		fail("it does not lie at the end of the file")
 		return
@@ -54,20 +58,17 @@ func (p *prover) codeSignature() {
 		fail(why)
 		return
 	}
-	covers := []extent{{16, 8}, {int64(ha.linkedit), 72}}
-	if ha.codeSig != 0 {
-		covers = append(covers, extent{int64(ha.codeSig), 16}, extent{int64(ha.sigOff), int64(ha.sigSize)})
-		rights, err := checkSignature(sigA, out[:ha.sigOff])
-		if err != nil {
-			fail(err.Error())
-			return
-		}
-		if own, err := checkSignature(sigB, b.file[:len(b.file)-len(sigB)]); len(rights) > 0 && (err != nil || !bytes.Equal(rights, own)) {
-			fail("it grants entitlements, which the rebuilt file has not")
-			return
-		}
-		detail += "; it signs this content (by whom is not judged)"
+	rights, err := checkSignature(sigA, out[:ha.sigOff])
+	if err != nil {
+		fail(err.Error())
+		return
 	}
+	if own, err := checkSignature(sigB, b.file[:len(b.file)-len(sigB)]); len(rights) > 0 && (err != nil || !bytes.Equal(rights, own)) {
+		fail("it grants entitlements, which the rebuilt file has not")
+		return
+	}
+	detail += "; it signs this content (by whom is not judged)"
+	covers := []extent{{16, 8}, {int64(ha.linkedit), 72}, {int64(ha.codeSig), 16}, {int64(ha.sigOff), int64(ha.sigSize)}}
 	p.cause(CauseCodeSign, "LC_CODE_SIGNATURE", p.replace(out), detail, covers...)
 }
 
@@ -104,9 +105,6 @@ func attachSignature(a, b *image, sigA, sigB []byte) (out []byte, why string) {
 	case hb.codeSig == 0 && ha.codeSig == hb.first+uint64(hb.cmdBytes) && ha.codeSig+size <= uint64(len(out)) && zeros(out[ha.codeSig:ha.codeSig+size]):
 		copy(out[ha.codeSig:], a.file[ha.codeSig:ha.codeSig+size])
 		setCommands(out, hb.ncmds+1, hb.cmdBytes+size)
-	case ha.codeSig == 0 && hb.codeSig+size == hb.first+uint64(hb.cmdBytes):
-		clear(out[hb.codeSig : hb.codeSig+size])
-		setCommands(out, hb.ncmds-1, hb.cmdBytes-size)
 	default:
 		return nil, "its load command lies elsewhere"
 	}

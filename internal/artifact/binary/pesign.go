@@ -27,8 +27,8 @@ func (m *image) security() (s peSecurity, ok bool) {
 	return s, s.n == 0 && s.off == 0 || end == uint64(len(m.file)) && s.off%8 == 0
 }
 
-// authenticode takes the signature from the rebuilt file and puts the shipped
-// one there (Microsoft, "Windows Authenticode Portable Executable Signature
+// authenticode puts the shipped signature on the rebuilt file, in place of its own
+// if it has one (Microsoft, "Windows Authenticode Portable Executable Signature
 // Format"). The signature must be one, and must be about what it is put on.
 func (p *prover) authenticode() {
 	a, b := p.a, p.b
@@ -43,29 +43,26 @@ func (p *prover) authenticode() {
 		return
 	}
 	detail := fmt.Sprintf("%d bytes, rebuilt %d", sa.n, sb.n)
-	out := bytes.Clone(b.file[:len(b.file)-int(sb.n)])
-	if sa.n > 0 {
-		pad := int64(sa.off) - int64(len(out))
-		if pad < 0 || pad > 7 {
-			p.cause(CauseAuthenticod, "certificate table", false, detail+"; lies elsewhere")
-			return
-		}
-		out = append(out, make([]byte, pad)...)
-	} else if n := len(a.file); n < len(out) && len(out)-n < 8 && zeros(out[n:]) {
-		out = out[:n]
+	if sa.n == 0 {
+		p.cause(CauseAuthenticod, "certificate table", false, detail+"; a signature is attached, never taken away")
+		return
 	}
+	out := bytes.Clone(b.file[:len(b.file)-int(sb.n)])
+	pad := int64(sa.off) - int64(len(out))
+	if pad < 0 || pad > 7 {
+		p.cause(CauseAuthenticod, "certificate table", false, detail+"; lies elsewhere")
+		return
+	}
+	out = append(out, make([]byte, pad)...)
 	out = append(out, table...)
 	copy(out[sa.entry:sa.entry+8], a.file[sa.entry:sa.entry+8])
 	setChecksum(out, a.file, sa.checksum)
-	covers := []extent{{int64(sa.entry), 8}, {int64(sa.checksum), 4}}
-	if sa.n > 0 {
-		covers = append(covers, extent{int64(sa.off), int64(sa.n)})
-		if err := checkCertificates(out, sa); err != nil {
-			p.cause(CauseAuthenticod, "certificate table", false, detail+"; "+err.Error())
-			return
-		}
-		detail += "; it signs this content (by whom is not judged)"
+	if err := checkCertificates(out, sa); err != nil {
+		p.cause(CauseAuthenticod, "certificate table", false, detail+"; "+err.Error())
+		return
 	}
+	detail += "; it signs this content (by whom is not judged)"
+	covers := []extent{{int64(sa.entry), 8}, {int64(sa.checksum), 4}, {int64(sa.off), int64(sa.n)}}
 	p.cause(CauseAuthenticod, "certificate table", p.replace(out), detail, covers...)
 }
 
