@@ -56,8 +56,8 @@ type Options struct {
 
 // Bounds where [Options] says nothing else.
 const (
-	DefaultHunks     = 4
-	DefaultHunkLines = 16
+	DefaultHunks     = 3
+	DefaultHunkLines = 8 // so that a report fits a screen
 	DefaultItems     = 64
 	DefaultMemory    = 256 << 20
 )
