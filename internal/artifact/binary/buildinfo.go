@@ -155,7 +155,8 @@ func (p *prover) goPaths() {
 	p.a.findPclntab()
 	p.b.findPclntab()
 	ta, tb := p.a.gotab, p.b.gotab
-	if ta == nil || tb == nil || bytes.Equal(ta.files, tb.files) {
+	const many = 1 << 20
+	if ta == nil || tb == nil || bytes.Equal(ta.files, tb.files) || bytes.Count(ta.files, []byte{0}) > many || bytes.Count(tb.files, []byte{0}) > many {
 		return
 	}
 	fa, fb := bytes.Split(ta.files, []byte{0}), bytes.Split(tb.files, []byte{0})

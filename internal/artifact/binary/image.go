@@ -13,7 +13,7 @@ import (
 const (
 	maxSections = 10_000
 	maxSegments = 1_000
-	maxFuncs    = 4_000_000
+	maxFuncs    = 1_000_000
 	maxName     = 64 << 10 // bytes of a symbol's name
 )
 

@@ -13,6 +13,7 @@ const maxPlaces = 4096
 type anchor struct {
 	x, y uint64
 	refs []ref // that say so
+	seen bool  // its functions are flagged already
 }
 
 // place is a stretch of data that differs, and is not an address of the same
@@ -350,19 +351,22 @@ func (m *matcher) keep(t *twin, an *anchor, diff []place) {
 func (m *matcher) differ(t *twin, an *anchor, x, y, lenA, lenB uint64) {
 	m.count++
 	p := place{twin: t, x: x, y: y, lenA: lenA, lenB: lenB, from: an.x}
-	for _, r := range an.refs {
-		if r.fn < 0 || r.kind != refCode {
-			continue
+	// What only came or went lies behind the object, as far as anyone can tell.
+	if !an.seen && !t.a.writable && lenA > 0 && lenB > 0 {
+		an.seen = true
+		for _, r := range an.refs {
+			if _, ok := m.flagged[r.fn]; !ok && r.fn >= 0 && r.kind == refCode {
+				m.flagged[r.fn] = p
+			}
 		}
-		// What only came or went lies behind the object, as far as anyone can tell.
-		if _, ok := m.flagged[r.fn]; !ok && !t.a.writable && lenA > 0 && lenB > 0 {
-			m.flagged[r.fn] = p
-		}
-		if len(p.fns) < 16 && !slices.Contains(p.fns, r.fn) {
+	}
+	if len(m.places) >= maxPlaces {
+		return
+	}
+	for _, r := range an.refs[:min(len(an.refs), 64)] {
+		if r.fn >= 0 && r.kind == refCode && len(p.fns) < 16 && !slices.Contains(p.fns, r.fn) {
 			p.fns = append(p.fns, r.fn)
 		}
 	}
-	if len(m.places) < maxPlaces {
-		m.places = append(m.places, p)
-	}
+	m.places = append(m.places, p)
 }

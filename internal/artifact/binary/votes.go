@@ -21,7 +21,7 @@ func (m *matcher) settle(t *twin) {
 		if refs[i].x == t.a.addr && refs[i].y == t.b.addr {
 			all[0].refs = refs[i:j]
 		} else {
-			all = append(all, anchor{refs[i].x, refs[i].y, refs[i:j]})
+			all = append(all, anchor{x: refs[i].x, y: refs[i].y, refs: refs[i:j]})
 		}
 		i = j
 	}
@@ -126,7 +126,12 @@ func (m *matcher) lonely(t *twin, all []anchor, bad []bool, straight bool) {
 // crossed rejects variables that seem to lie in another section, unless one
 // went from the section in a and one came to the section in b just there.
 func (m *matcher) crossed() {
-	for _, r := range m.cross {
+	const some = 256 // for each of which all anchors are looked at
+	for i, r := range m.cross {
+		if i >= some {
+			m.reject = append(m.reject, m.cross[i:]...)
+			break
+		}
 		tx := m.c.twins[m.c.a.near(r.x)]
 		ry := m.c.b.near(r.y)
 		ok := tx.a.writable && ry != nil && ry.writable && m.room(tx, r.x, true)
