@@ -51,6 +51,8 @@ var floors = map[string]int{
 	"key":                          0,
 	"internal/agent":               0,
 	"internal/artifact/binary":     0,
+	"internal/artifact":            1,
+	"internal/artifact/archive":    0,
 	"internal/bastion":             0,
 	"internal/backup":              0,
 	"internal/clock":               0,

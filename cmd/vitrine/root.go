@@ -35,6 +35,7 @@ A customer verifies file, bundle and policy without any network.`,
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(
 		newVerify(c),
+		newExplain(c),
 		newRelease(c),
 		newBundle(c),
 		newPolicy(c),

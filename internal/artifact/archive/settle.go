@@ -217,8 +217,10 @@ func (s *settling) pair(p Pair, allowed map[Cause]bool, content bool) bool {
 
 // name counts the causes of a pair.
 func (s *settling) name(p Pair, all []Delta, set map[Cause]bool, proved bool) {
+	counted := map[Cause]bool{causeContent: true}
 	for _, d := range all {
-		if d.Cause != causeContent && set[d.Cause] {
+		if !counted[d.Cause] && set[d.Cause] {
+			counted[d.Cause] = true
 			f := s.cause(d.Cause, p.A.Name, d.Shipped, d.Rebuilt)
 			f.Proved = f.Proved && proved
 		}

@@ -138,10 +138,25 @@ type Visit func(e *Entry, r io.Reader) error
 
 // ReadTar reads a tar to the end of r.
 func ReadTar(ctx context.Context, r io.Reader, lim Limits, visit Visit) (*Index, error) {
-	t := &tarReader{
-		ctx: ctx, r: r, lim: lim.Complete(), hash: sha256.New(), buf: make([]byte, 64<<10), visit: visit,
+	t := newTarReader(ctx, r, lim, visit)
+	t.hash = sha256.New()
+	return t.all()
+}
+
+// ReadTarAgain reads a tar that was read before, for its contents: no member of
+// what it returns has a digest.
+func ReadTarAgain(ctx context.Context, r io.Reader, lim Limits, visit Visit) (*Index, error) {
+	return newTarReader(ctx, r, lim, visit).all()
+}
+
+func newTarReader(ctx context.Context, r io.Reader, lim Limits, visit Visit) *tarReader {
+	return &tarReader{
+		ctx: ctx, r: r, lim: lim.Complete(), buf: make([]byte, 64<<10), visit: visit,
 		out: &Index{Format: Tar, form: tarForm{}}, pax: map[string]string{}, long: map[byte]string{},
 	}
+}
+
+func (t *tarReader) all() (*Index, error) {
 	for {
 		done, err := t.next()
 		if err != nil {
@@ -330,9 +345,12 @@ func (t *tarReader) odds(h *tarHead) {
 }
 
 func (t *tarReader) content(e *Entry) (sum [32]byte, err error) {
-	t.hash.Reset()
 	r := &counted{r: io.LimitReader(t.r, e.Size), n: &t.at, ctx: t.ctx}
-	body := io.TeeReader(r, t.hash)
+	body, to := io.Reader(r), io.Discard
+	if t.hash != nil {
+		t.hash.Reset()
+		body, to = io.TeeReader(r, t.hash), t.hash
+	}
 	left := e.Size
 	if t.visit != nil {
 		at := t.at
@@ -341,11 +359,14 @@ func (t *tarReader) content(e *Entry) (sum [32]byte, err error) {
 		}
 		left -= t.at - at
 	}
-	n, err := io.CopyBuffer(onlyWriter{t.hash}, onlyReader{r}, t.buf)
+	n, err := io.CopyBuffer(onlyWriter{to}, onlyReader{r}, t.buf)
 	if err == nil && n != left {
 		err = malformed("it ends in the middle of %s", quote(e.Name))
 	}
-	return [32]byte(t.hash.Sum(nil)), err
+	if t.hash != nil {
+		sum = [32]byte(t.hash.Sum(nil))
+	}
+	return sum, err
 }
 
 // end reads what follows the first block of zeros.

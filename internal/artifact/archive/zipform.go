@@ -61,7 +61,7 @@ func (zipForm) compare(a, b *Entry) ([]Delta, error) {
 	fa, fb := le.Uint16(x.central[8:]), le.Uint16(y.central[8:])
 	d.text("flags", fmt.Sprintf("%#x", fa&^hint), fmt.Sprintf("%#x", fb&^hint), "")
 	if fa&^hint == fb&^hint {
-		d.text("level hint", fmt.Sprint(fa&hint), fmt.Sprint(fb&hint), CauseEncoder)
+		d.text("level hint", fmt.Sprintf("level hint %d", fa&hint>>1), fmt.Sprintf("level hint %d", fb&hint>>1), CauseEncoder)
 	}
 	d.text("version needed", num(x.central[6:]), num(y.central[6:]), "")
 	d.text("mtime", dosTime(x.central[12:]), dosTime(y.central[12:]), CauseTime)
