@@ -3,8 +3,11 @@ package archive
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 )
+
+var paxDir = regexp.MustCompile(`PaxHeaders(\.\d+)?/`)
 
 // tarForm knows which fields of a tar may be set.
 type tarForm struct{}
@@ -33,7 +36,11 @@ func (f tarForm) compare(a, b *Entry) ([]Delta, error) {
 	d.text("mtime", stamp(x.time), stamp(y.time), CauseTime)
 	d.text("times", strings.Join(x.timeRecords(), " "), strings.Join(y.timeRecords(), " "), CauseTime)
 	d.text("extended header", strings.Join(x.grave(), " "), strings.Join(y.grave(), " "), "")
-	d.text("name of the extended header", strings.Join(x.paxNames(), " "), strings.Join(y.paxNames(), " "), CausePax)
+	named := Cause("")
+	if xn, yn := strings.Join(x.paxNames(), " "), strings.Join(y.paxNames(), " "); paxDir.ReplaceAllString(xn, "") == paxDir.ReplaceAllString(yn, "") {
+		named = CausePax // GNU tar puts the number of its process there
+	}
+	d.text("name of the extended header", strings.Join(x.paxNames(), " "), strings.Join(y.paxNames(), " "), named)
 	d.text("size", fmt.Sprint(x.claimed), fmt.Sprint(y.claimed), causeContent)
 	if a.tail != b.tail {
 		d.text("bytes in the padding", quote(string(a.tail.bytes())), quote(string(b.tail.bytes())), "")
