@@ -26,6 +26,9 @@ type session struct {
 	counts Counts
 	unread []string
 	facts  []Fact
+	// derived are digests of rebuilt files that were explained, in hexadecimal,
+	// with those of the shipped ones.
+	derived map[string]string
 }
 
 // blob is a file, or a member that lies in one.
@@ -73,7 +76,7 @@ func (p place) in(layer string) place {
 
 // Compare compares what shipped with what was rebuilt: two files or two directories.
 func Compare(ctx context.Context, shipped, rebuilt string, o Options) (*Report, error) {
-	s := &session{ctx: ctx, o: o.complete(), slots: make(chan struct{}, 1)}
+	s := &session{ctx: ctx, o: o.complete(), slots: make(chan struct{}, 1), derived: map[string]string{}}
 	s.tmp = newSpool(s.o.TempDir, s.o.Spool)
 	defer s.tmp.close()
 	a, err := os.Stat(shipped)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"vitrine.example/internal/artifact/archive"
@@ -73,7 +74,7 @@ func (s *session) matched(p place, m *archive.Matching, a, b source) (outcome, e
 	if err := s.unpack(m, tasks, a, b); err != nil {
 		return outcome{}, err
 	}
-	if err := s.each(len(tasks), func(i int) error { return s.content1(p, m, tasks[i]) }); err != nil {
+	if err := s.contents(p, m, tasks); err != nil {
 		return outcome{}, err
 	}
 	out := outcome{rung: RungEntries}
@@ -91,6 +92,20 @@ func (s *session) matched(p place, m *archive.Matching, a, b source) (outcome, e
 		}
 	}
 	return out.settled(), nil
+}
+
+// contents compares the contents of the tasks. Of a Debian package the data
+// comes before the control, which says the digests of the data.
+func (s *session) contents(p place, m *archive.Matching, tasks []*task) error {
+	if isDeb(m.A) && isDeb(m.B) {
+		for _, t := range slices.Backward(tasks) {
+			if err := s.content1(p, m, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.each(len(tasks), func(i int) error { return s.content1(p, m, tasks[i]) })
 }
 
 // settle adds what the archives themselves say.
@@ -273,6 +288,9 @@ func (s *session) content1(p place, m *archive.Matching, t *task) error {
 		}
 	}
 	t.out, t.done = t.out.settled(), true
+	if t.out.verdict == Explained && p.pol.System {
+		return s.derive(t.a, t.b)
+	}
 	return nil
 }
 

@@ -145,10 +145,16 @@ func (s *session) alpine(p place, a, b blob, x, y []layer, ta, tb int64) (outcom
 	case sy != nil:
 		out.diffs = append(out.diffs, Difference{Where: p.where, What: "signature", Rebuilt: signers(sy)})
 	}
-	for i, name := range []string{"control", "data"} {
-		one, err := s.pairOfLayers(archive.Gzip, p, name, a, b, x[i], y[i], i)
+	// The data first: the control says its digest.
+	for _, i := range []int{1, 0} {
+		one, err := s.pairOfLayers(archive.Gzip, p, [...]string{"control", "data"}[i], a, b, x[i], y[i], i)
 		if err != nil {
 			return out, err
+		}
+		if one.verdict == Explained {
+			if err := s.derive(wholeOf(a, &x[i]), wholeOf(b, &y[i])); err != nil {
+				return out, err
+			}
 		}
 		out.join(one)
 	}

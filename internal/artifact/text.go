@@ -24,8 +24,8 @@ func (s *session) texts(p place, a, b blob) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if c, ok := dated(p, x, y); ok {
-		return outcome{verdict: Explained, rung: RungLines, causes: []Cause{c}}, nil
+	if c := s.documented(p, x, y); c != nil {
+		return outcome{verdict: Explained, rung: RungLines, causes: c}, nil
 	}
 	la, lb := lines(x), lines(y)
 	edits := diffLines(la, lb)

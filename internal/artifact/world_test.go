@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -177,3 +178,5 @@ func plainHeaders(b []byte) (all []int) {
 	}
 	return all
 }
+
+func sha256sum(b []byte) [32]byte { return sha256.Sum256(b) }

@@ -1,6 +1,9 @@
 package archive
 
-import "strings"
+import (
+	"crypto/sha256"
+	"strings"
+)
 
 // packed holds the bytes of a frame with its runs of zeros folded: a header of
 // tar is mostly zeros, and a large archive has many.
@@ -37,4 +40,9 @@ func (p packed) bytes() []byte {
 		i += 2
 	}
 	return out
+}
+
+func sha(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
 }
