@@ -49,7 +49,7 @@ it could not be decided.`,
 	f.BoolVar(&all, "all", false, "print everything, not one screen")
 	f.IntVar(&o.Archive.Members, "max-members", 0, "members of one archive, or files of a directory, at most (default 200000)")
 	f.Int64Var(&o.Archive.Inflate, "max-inflate", 0, "`bytes` out of one compressed stream, at most (default 16 GiB)")
-	f.Int64Var(&o.Spool, "max-spool", 0, "`bytes` of differing members unpacked to a temporary file, at most (default 8 GiB)")
+	f.Int64Var(&o.Spool, "max-spool", 0, "`bytes` of members unpacked to look into, at most (default 8 GiB)")
 	f.DurationVar(&within, "timeout", 0, "give up after this `time`; 0: never")
 	c.jsonFlag(cmd)
 	return cmd

@@ -131,6 +131,7 @@ func exampleRoom(t *testing.T, bin, dir string) {
 		t.Fatal(err)
 	}
 	archives(t, bin, dir)
+	explainPair(t, dir)
 	evidence, vkey := forkEvidence()
 	for name, data := range map[string][]byte{"evidence.fork": evidence, "log.vkey": vkey} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {

@@ -132,7 +132,7 @@ func TestDebianPackages(t *testing.T) {
 	want(t, r.compare(t, shipped, deb(t, one, "#!/bin/sh\necho ho\n", 0o755, 1e9, "xz")), artifact.Different, "",
 		"data.tar → ./usr/bin/hello: content", "control.tar → ./md5sums: content")
 	want(t, r.compare(t, shipped, deb(t, one, script, 0o644, 1e9, "xz")), artifact.Different, "", "./usr/bin/hello: mode")
-	want(t, r.compare(t, shipped, deb(t, one, script, 0o4755, 1e9, "xz")), artifact.Different, "", "./usr/bin/hello: mode")
+	want(t, r.compare(t, shipped, deb(t, one, script, 0o755|os.ModeSetuid, 1e9, "xz")), artifact.Different, "", "./usr/bin/hello: mode")
 	want(t, r.compare(t, shipped, deb(t, one, script, 0o755, 1e9, "gzip")), artifact.Different, "", "data.tar.xz: member")
 	zst := deb(t, one, script, 0o755, 1e9, "zstd")
 	want(t, r.compare(t, zst, deb(t, one, script, 0o755, 2e9, "zstd")), artifact.Explained, "mtime encoder")

@@ -75,7 +75,7 @@ func (s *session) walk(root string) (all []leaf, err error) {
 		if err != nil {
 			return err
 		}
-		if len(all) > s.o.Archive.Members {
+		if len(all) >= s.o.Archive.Members {
 			return fmt.Errorf("more than %d files: %w", s.o.Archive.Members, archive.ErrBound)
 		}
 		info, err := d.Info()
