@@ -47,7 +47,7 @@ it could not be decided.`,
 	f := cmd.Flags()
 	f.StringVar(&html, "html", "", "write a page of its own into `file`; must not be there")
 	f.BoolVar(&all, "all", false, "print everything, not one screen")
-	f.IntVar(&o.Archive.Members, "max-members", 0, "members of one archive, or files of a directory, at most (default 200000)")
+	f.IntVar(&o.Archive.Members, "max-members", 0, "members of an archive, or files of a tree, at most (default 200000)")
 	f.Int64Var(&o.Archive.Inflate, "max-inflate", 0, "`bytes` out of one compressed stream, at most (default 16 GiB)")
 	f.Int64Var(&o.Spool, "max-spool", 0, "`bytes` of members unpacked to look into, at most (default 8 GiB)")
 	f.DurationVar(&within, "timeout", 0, "give up after this `time`; 0: never")

@@ -61,8 +61,12 @@ func storedOf(b blob, l layer) blob {
 	return blob{io.NewSectionReader(b, l.member.StoredAt, l.member.Stored), b.name}
 }
 
-// content decodes the content of a member of a gzip file once more.
+// content is the content of a member of a gzip file: from the spool, or decoded
+// once more.
 func (s *session) content(b blob, l layer) (io.ReadCloser, error) {
+	if l.file.SectionReader != nil {
+		return io.NopCloser(io.NewSectionReader(l.file, 0, l.file.Size())), nil
+	}
 	st, err := archive.OpenStream(s.ctx, archive.Gzip, io.NewSectionReader(b, l.member.Off, b.Size()-l.member.Off), s.o.Archive)
 	if err != nil {
 		return nil, err

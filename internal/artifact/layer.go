@@ -9,13 +9,17 @@ import (
 	"vitrine.example/internal/artifact/archive"
 )
 
-// layer is what a member of a compressed file holds: an archive that was read in
-// passing, of which no content is kept, or a file in the spool.
+// layer is what a member of a compressed file holds: an archive, whose bytes are
+// in the spool unless there are many, or another file in the spool.
 type layer struct {
 	member archive.Member
 	index  *archive.Index
-	file   blob
+	file   blob // nil of an archive that was read in passing
 }
+
+// keepUnpacked is up to which size an archive is kept in the spool while it is
+// read: cheaper than to inflate it again for the members that differ.
+const keepUnpacked = 512 << 20
 
 // source gives contents of an archive.
 type source struct {
@@ -59,17 +63,20 @@ func (s *session) layer(l **lane, st *archive.Stream, name string) (one layer, e
 		return one, err
 	}
 	count := &counter{r: in}
+	if *l == nil {
+		if *l, err = s.tmp.lane(); err != nil {
+			return one, err
+		}
+	}
+	keep := (*l).passing(keepUnpacked)
 	switch {
 	case archive.IsTar(head):
-		one.index, err = archive.ReadTar(s.ctx, count, s.o.Archive, nil)
+		one.index, err = archive.ReadTar(s.ctx, io.TeeReader(count, keep), s.o.Archive, nil)
+		one.file = keep.blob(name)
 	case archive.IsCpio(head):
-		one.index, err = archive.ReadCpio(s.ctx, count, s.o.Archive, nil)
+		one.index, err = archive.ReadCpio(s.ctx, io.TeeReader(count, keep), s.o.Archive, nil)
+		one.file = keep.blob(name)
 	default:
-		if *l == nil {
-			if *l, err = s.tmp.lane(); err != nil {
-				return one, err
-			}
-		}
 		one.file, err = (*l).keep(inner(name), count)
 	}
 	if err != nil {
@@ -236,8 +243,12 @@ func layerFormat(l layer) string {
 	return string(detect(l.file))
 }
 
-// again opens the member of a compressed file once more.
+// again gives the contents of an archive: from the spool, or by inflating the
+// member of the compressed file once more.
 func (s *session) again(f archive.Format, b blob, l layer, i int) source {
+	if l.file.SectionReader != nil {
+		return source{format: l.index.Format, file: l.file.SectionReader}
+	}
 	return source{format: l.index.Format, reopen: func() (*archive.Stream, error) {
 		sec, skip := b.SectionReader, i
 		if f == archive.Gzip {

@@ -85,3 +85,43 @@ func (w *laneWriter) Write(p []byte) (int, error) {
 	w.at += int64(n)
 	return n, err
 }
+
+// passing keeps what is read on its way, up to max bytes; then it lets all of it go.
+func (l *lane) passing(max int64) *passer { return &passer{l: l, max: max, at: l.end} }
+
+type passer struct {
+	l    *lane
+	max  int64
+	at   int64
+	n    int64
+	over bool
+}
+
+func (p *passer) Write(b []byte) (int, error) {
+	if p.over {
+		return len(b), nil
+	}
+	if p.n+int64(len(b)) > p.max || p.l.s.take(int64(len(b))) != nil {
+		p.over = true
+		p.l.s.give(p.n)
+		return len(b), nil
+	}
+	n, err := p.l.f.WriteAt(b, p.at+p.n)
+	p.n += int64(n)
+	return n, err
+}
+
+// blob is what was kept, or nothing.
+func (p *passer) blob(name string) blob {
+	if p.over {
+		return blob{}
+	}
+	p.l.end = p.at + p.n
+	return blob{io.NewSectionReader(p.l.f, p.at, p.n), name}
+}
+
+func (s *spool) give(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used -= n
+}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"compress/bzip2"
 	"context"
 	"errors"
@@ -170,7 +171,7 @@ func newXZ(file *io.SectionReader, src *meterReader) (decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := xz.ReaderConfig{DictCap: 0, SingleStream: true}.NewReader(src)
+	r, err := xz.ReaderConfig{DictCap: 0, SingleStream: true}.NewReader(bufio.NewReaderSize(src, 64<<10)) // it asks byte by byte
 	if err != nil {
 		return nil, malformed("%v", err)
 	}
@@ -194,5 +195,5 @@ func newBzip2(file *io.SectionReader, src *meterReader) (decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &single{Reader: bzip2.NewReader(src), facts: facts}, nil
+	return &single{Reader: bzip2.NewReader(bufio.NewReaderSize(src, 64<<10)), facts: facts}, nil
 }
