@@ -3,7 +3,6 @@ package artifact
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"strings"
 
 	"vitrine.example/internal/artifact/archive"
@@ -15,21 +14,21 @@ const CauseDate archive.Cause = "embedded-date"
 // A date in what a program reads may decide what it does, so only what people
 // read counts: files of these names, and documents in directories of documents.
 var (
-	prose    = regexp.MustCompile(`(?i)^(readme|copying|licen[cs]e|notice|authors|changes|changelog|news)(\.(txt|md|rst|adoc))?$`)
-	document = regexp.MustCompile(`(?i)\.(txt|md|rst|adoc|html?|[1-8])$`)
-	shelf    = regexp.MustCompile(`(?i)(^|/)(docs?|man|man[1-8]|javadoc|apidocs)/`)
-	recipe   = regexp.MustCompile(`(?i)^(cmakelists|requirements.*|constraints.*)\.txt$`)
+	prose    = lazily(`(?i)^(readme|copying|licen[cs]e|notice|authors|changes|changelog|news)(\.(txt|md|rst|adoc))?$`)
+	document = lazily(`(?i)\.(txt|md|rst|adoc|html?|[1-8])$`)
+	shelf    = lazily(`(?i)(^|/)(docs?|man|man[1-8]|javadoc|apidocs)/`)
+	recipe   = lazily(`(?i)^(cmakelists|requirements.*|constraints.*)\.txt$`)
 )
 
 func isDocument(name string) bool {
 	base := path.Base(name)
-	return prose.MatchString(base) || document.MatchString(base) && shelf.MatchString(name) && !recipe.MatchString(base) ||
+	return prose().MatchString(base) || document().MatchString(base) && shelf().MatchString(name) && !recipe().MatchString(base) ||
 		base == ".PKGINFO"
 }
 
 // stampToken matches what a build writes of its time: a date with or without the
 // time of day, in the forms of ISO 8601, RFC 5322 and ctime, or a month and a year.
-var stampToken = regexp.MustCompile(`\b(?:` + strings.Join([]string{
+var stampToken = lazily(`\b(?:` + strings.Join([]string{
 	`(?:19|20)\d\d-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)?`,
 	`(?:(?:` + weekday + `)[a-z]*,? )?\d{1,2} (?:` + month + `)[a-z]* (?:19|20)\d\d(?: \d\d:\d\d(?::\d\d)?(?: (?:UTC|GMT|[+-]\d{4}))?)?`,
 	`(?:` + weekday + `)[a-z]* (?:` + month + `)[a-z]* {1,2}\d{1,2} \d\d:\d\d:\d\d (?:[A-Z]{3,4} )?(?:19|20)\d\d`,
@@ -43,13 +42,13 @@ const (
 
 var (
 	// copyright matches a line whose years say when, and nothing else.
-	copyright = regexp.MustCompile(`(?i)copyright|\(c\)|©`)
-	yearToken = regexp.MustCompile(`\b(?:19|20)\d\d\b`)
+	copyright = lazily(`(?i)copyright|\(c\)|©`)
+	yearToken = lazily(`\b(?:19|20)\d\d\b`)
 	// builddate is the line of an Alpine package that says when it was built.
-	builddate  = regexp.MustCompile(`^builddate = `)
-	epochToken = regexp.MustCompile(`\b\d{9,10}\b`)
+	builddate  = lazily(`^builddate = `)
+	epochToken = lazily(`\b\d{9,10}\b`)
 	// active matches lines of a page that a browser may run.
-	active = regexp.MustCompile(`(?i)<\s*/?\s*(script|style|iframe|form|object|embed|meta\s+http-equiv)|javascript:|\son[a-z]+\s*=`)
+	active = lazily(`(?i)<\s*/?\s*(script|style|iframe|form|object|embed|meta\s+http-equiv)|javascript:|\son[a-z]+\s*=`)
 )
 
 // dated says whether two documents differ by the time of their build alone, and
@@ -61,7 +60,7 @@ func dated(p place, a, b []byte) (Cause, bool) {
 		return c, false
 	}
 	page := strings.Contains(strings.ToLower(path.Ext(base)), "htm")
-	if page && (active.Match(a) || active.Match(b)) {
+	if page && (active().Match(a) || active().Match(b)) {
 		return c, false
 	}
 	la, lb := lines(a), lines(b)
@@ -85,15 +84,15 @@ func dated(p place, a, b []byte) (Cause, bool) {
 
 // redate puts the dates of line a into line b.
 func redate(base string, a, b []byte) (out []byte, shipped, rebuilt string) {
-	forms := []*regexp.Regexp{stampToken}
+	forms := []pattern{stampToken}
 	switch {
-	case copyright.Match(a) && copyright.Match(b):
+	case copyright().Match(a) && copyright().Match(b):
 		forms = append(forms, yearToken)
-	case strings.HasSuffix(base, "PKGINFO") && builddate.Match(a) && builddate.Match(b):
+	case strings.HasSuffix(base, "PKGINFO") && builddate().Match(a) && builddate().Match(b):
 		forms = append(forms, epochToken)
 	}
 	for _, form := range forms {
-		x, y := form.FindAll(a, -1), form.FindAllIndex(b, -1)
+		x, y := form().FindAll(a, -1), form().FindAllIndex(b, -1)
 		if len(x) == 0 || len(x) != len(y) {
 			continue
 		}

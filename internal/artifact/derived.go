@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"io"
 	"path"
-	"regexp"
 
 	"vitrine.example/internal/artifact/archive"
 )
@@ -45,7 +44,7 @@ func (s *session) digests(b blob) (out [2]string, err error) {
 	return [2]string{hex.EncodeToString(m.Sum(nil)), hex.EncodeToString(h.Sum(nil))}, err
 }
 
-var hexDigest = regexp.MustCompile(`\b(?:[0-9a-f]{32}|[0-9a-f]{64})\b`)
+var hexDigest = lazily(`\b(?:[0-9a-f]{32}|[0-9a-f]{64})\b`)
 
 // documented gives the causes that make the rebuilt text the shipped one: digests
 // of what was explained, in files that list them, and dates in documents.
@@ -54,7 +53,7 @@ func (s *session) documented(p place, a, b []byte) []Cause {
 	if base := path.Base(p.name); p.pol.System && (base == "md5sums" || base == ".PKGINFO") {
 		c := Cause{Name: string(CauseDerived), Where: p.where, Proved: true, Proof: proofReplaced}
 		s.mu.Lock()
-		b = hexDigest.ReplaceAllFunc(b, func(old []byte) []byte {
+		b = hexDigest().ReplaceAllFunc(b, func(old []byte) []byte {
 			digest, ok := s.derived[string(old)]
 			if !ok || digest == string(old) {
 				return old

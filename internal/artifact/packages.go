@@ -3,7 +3,6 @@ package artifact
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"golang.org/x/mod/sumdb/dirhash"
@@ -28,14 +27,14 @@ func isNpm(x *archive.Index) bool {
 	return manifest
 }
 
-var modulePrefix = regexp.MustCompile(`^[^@]+@v[^/@]+/`)
+var modulePrefix = lazily(`^[^@]+@v[^/@]+/`)
 
 // isModule reports whether a zip is that of a Go module.
 func isModule(x *archive.Index) bool {
 	if len(x.Entries) == 0 {
 		return false
 	}
-	prefix := modulePrefix.FindString(x.Entries[0].Name)
+	prefix := modulePrefix().FindString(x.Entries[0].Name)
 	for i := range x.Entries {
 		if prefix == "" || !strings.HasPrefix(x.Entries[i].Name, prefix) {
 			return false

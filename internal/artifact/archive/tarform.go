@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
-var paxDir = regexp.MustCompile(`PaxHeaders(\.\d+)?/`)
+// paxDir is compiled when it is first used: every command starts this program.
+var paxDir = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`PaxHeaders(\.\d+)?/`) })
 
 // tarForm knows which fields of a tar may be set.
 type tarForm struct{}
@@ -37,7 +39,7 @@ func (f tarForm) compare(a, b *Entry) ([]Delta, error) {
 	d.text("times", strings.Join(x.timeRecords(), " "), strings.Join(y.timeRecords(), " "), CauseTime)
 	d.text("extended header", strings.Join(x.grave(), " "), strings.Join(y.grave(), " "), "")
 	named := Cause("")
-	if xn, yn := strings.Join(x.paxNames(), " "), strings.Join(y.paxNames(), " "); paxDir.ReplaceAllString(xn, "") == paxDir.ReplaceAllString(yn, "") {
+	if xn, yn := strings.Join(x.paxNames(), " "), strings.Join(y.paxNames(), " "); paxDir().ReplaceAllString(xn, "") == paxDir().ReplaceAllString(yn, "") {
 		named = CausePax // GNU tar puts the number of its process there
 	}
 	d.text("name of the extended header", strings.Join(x.paxNames(), " "), strings.Join(y.paxNames(), " "), named)
