@@ -36,7 +36,7 @@ func main() {
 	vitrine := flag.String("vitrine", "bin/vitrine", "binary that is measured (`path`)")
 	rounds := flag.Int("rounds", 3, "how often each command runs (`number`)")
 	small := flag.Bool("small", false, "a tenth of the material, to try it")
-	only := flag.String("only", "", "measure one `case` alone: tgz, deb, tree")
+	only := flag.String("only", "", "measure one `case` alone: tgz, deb, small, tree")
 	check := flag.Bool("check", false, "exit 1 where a target is missed")
 	flag.Parse()
 	ok, err := measure(*vitrine, *rounds, *small, *only)

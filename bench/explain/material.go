@@ -62,7 +62,8 @@ func material(dir string, small bool, only string) ([]*pair, error) {
 		make        func(dir string, scale int) (*pair, error)
 	}{
 		{"tgz", "a compressed tar of 43 MB, one file changed", compressedTar},
-		{"deb", "a Debian package, one file changed", debian},
+		{"deb", "a Debian package of 7 MB, one file changed", func(dir string, scale int) (*pair, error) { return debian(dir, 800/scale) }},
+		{"small", "a Debian package of 350 KB, one file changed", func(dir string, _ int) (*pair, error) { return debian(dir, 40) }},
 		{"tree", "10,000 files, 1 % changed", tree},
 	} {
 		if only != "" && only != m.name {
@@ -82,7 +83,7 @@ func material(dir string, small bool, only string) ([]*pair, error) {
 	return all, nil
 }
 
-// compressedTar makes 3,000 files of 36 KB.
+// compressedTar makes files of 29 KB, 3,000 of them unless scaled.
 func compressedTar(dir string, scale int) (*pair, error) {
 	p := &pair{a: filepath.Join(dir, "shipped.tar.gz"), b: filepath.Join(dir, "rebuilt.tar.gz")}
 	for _, path := range []string{p.a, p.b} {
@@ -104,7 +105,7 @@ func writeTar(path string, files int, change bool) (err error) {
 	w := tar.NewWriter(z)
 	text := newProse(7)
 	for i := range files {
-		body := text.text(36 << 10)
+		body := text.text(29 << 10)
 		if change && i == files/2 {
 			body = changed(body)
 		}
@@ -119,15 +120,15 @@ func writeTar(path string, files int, change bool) (err error) {
 	return errors.Join(w.Close(), z.Close(), buf.Flush())
 }
 
-// debian makes a package of 800 files with dpkg-deb.
-func debian(dir string, scale int) (*pair, error) {
+// debian makes a package of text files with dpkg-deb.
+func debian(dir string, files int) (*pair, error) {
 	p := &pair{a: filepath.Join(dir, "shipped.deb"), b: filepath.Join(dir, "rebuilt.deb")}
 	for _, path := range []string{p.a, p.b} {
 		root := path + ".root"
 		text := newProse(8)
-		for i := range 800 / scale {
+		for i := range files {
 			body := text.text(24 << 10)
-			if path == p.b && i == 400/scale {
+			if path == p.b && i == files/2 {
 				body = changed(body)
 			}
 			if err := put(filepath.Join(root, fmt.Sprintf("usr/share/app/d%02d/f%04d.txt", i%20, i)), body); err != nil {
