@@ -9,7 +9,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // Member is one of the members of a compressed file; most have one.
@@ -148,7 +147,7 @@ func (s *single) next() error {
 
 func (s *single) Read(b []byte) (int, error) {
 	n, err := s.Reader.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrBound) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		err = malformed("%v", err)
 	}
 	return n, err
@@ -167,15 +166,12 @@ func (s *single) close() {
 const maxWindow = 64 << 20
 
 func newXZ(file *io.SectionReader, src *meterReader) (decoder, error) {
-	facts, err := walkXZ(file)
+	check, blocks, err := walkXZ(file)
 	if err != nil {
 		return nil, err
 	}
-	r, err := xz.ReaderConfig{DictCap: 0, SingleStream: true}.NewReader(bufio.NewReaderSize(src, 64<<10)) // it asks byte by byte
-	if err != nil {
-		return nil, malformed("%v", err)
-	}
-	return &single{Reader: r, facts: facts}, nil
+	facts := fmt.Sprintf("check %d, %d blocks", check, len(blocks))
+	return &single{Reader: &xzReader{in: bufio.NewReaderSize(src, 64<<10), check: check, blocks: blocks}, facts: facts}, nil
 }
 
 func newZstd(file *io.SectionReader, src *meterReader) (decoder, error) {

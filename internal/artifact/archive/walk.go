@@ -26,40 +26,43 @@ func readAt(file *io.SectionReader, at int64, n int) ([]byte, error) {
 
 // walkXZ goes from the footer through the index back to the header (The .xz File
 // Format 1.2.1, section 2).
-func walkXZ(file *io.SectionReader) (facts string, err error) {
+func walkXZ(file *io.SectionReader) (check byte, blocks []xzBlock, err error) {
 	head, err := readAt(file, 0, 12)
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
 	foot, err := readAt(file, file.Size()-12, 12)
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
 	if string(head[:6]) != "\xfd7zXZ\x00" || string(foot[10:]) != "YZ" || !bytes.Equal(head[6:8], foot[8:10]) {
-		return "", malformed("header and footer do not belong together, or other bytes follow")
+		return 0, nil, malformed("header and footer do not belong together, or other bytes follow")
 	}
 	back := (int64(binary.LittleEndian.Uint32(foot[4:])) + 1) * 4
 	if back > 16<<20 {
-		return "", bound("index of %d bytes", back)
+		return 0, nil, bound("index of %d bytes", back)
 	}
 	index, err := readAt(file, file.Size()-12-back, int(back))
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
 	blocks, stored, err := xzIndex(index)
 	if err != nil {
-		return "", err
+		return 0, nil, err
 	}
 	if 12+stored+back+12 != file.Size() {
-		return "", malformed("it is more than one stream, or bytes stand between its blocks")
+		return 0, nil, malformed("it is more than one stream, or bytes stand between its blocks")
 	}
-	return fmt.Sprintf("check %d, %d blocks", head[7], blocks), nil
+	if head[6] != 0 || head[7] > 15 || binary.LittleEndian.Uint32(foot) != crc32.ChecksumIEEE(foot[4:10]) {
+		return 0, nil, malformed("header or footer")
+	}
+	return head[7], blocks, nil
 }
 
-// xzIndex reads the index and gives the blocks and their length with padding.
-func xzIndex(b []byte) (blocks uint64, stored int64, err error) {
+// xzIndex reads the index (section 4): the blocks, and their length with padding.
+func xzIndex(b []byte) (blocks []xzBlock, stored int64, err error) {
 	if len(b) < 8 || b[0] != 0 || binary.LittleEndian.Uint32(b[len(b)-4:]) != crc32.ChecksumIEEE(b[:len(b)-4]) {
-		return 0, 0, malformed("index")
+		return nil, 0, malformed("index")
 	}
 	rest := b[1 : len(b)-4]
 	number := func() uint64 {
@@ -71,17 +74,17 @@ func xzIndex(b []byte) (blocks uint64, stored int64, err error) {
 		rest = rest[n:]
 		return v
 	}
-	blocks = number()
-	if blocks > uint64(len(b)) {
-		return 0, 0, malformed("index of %d blocks", blocks)
+	count := number()
+	if count > uint64(len(b)) {
+		return nil, 0, malformed("index of %d blocks", count)
 	}
-	for range blocks {
-		size := number()
-		number()
-		if err != nil || size > 1<<60 || stored > 1<<60 {
-			return 0, 0, malformed("index")
+	for range count {
+		packed, size := number(), number()
+		if err != nil || packed > 1<<60 || size > 1<<60 || stored > 1<<60 {
+			return nil, 0, malformed("index")
 		}
-		stored += int64((size + 3) &^ 3)
+		blocks = append(blocks, xzBlock{int64(packed), int64(size)})
+		stored += int64((packed + 3) &^ 3)
 	}
 	if err == nil && !(zero(rest) && len(rest) < 4) {
 		err = malformed("index")
