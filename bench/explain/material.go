@@ -62,8 +62,8 @@ func material(dir string, small bool, only string) ([]*pair, error) {
 		make        func(dir string, scale int) (*pair, error)
 	}{
 		{"tgz", "a compressed tar of 43 MB, one file changed", compressedTar},
-		{"deb", "a Debian package of 7 MB, one file changed", func(dir string, scale int) (*pair, error) { return debian(dir, 800/scale) }},
-		{"small", "a Debian package of 350 KB, one file changed", func(dir string, _ int) (*pair, error) { return debian(dir, 40) }},
+		{"deb", "a Debian package of 20 MB unpacked, one file changed", func(dir string, scale int) (*pair, error) { return debian(dir, int64(20<<20/scale)) }},
+		{"small", "a Debian package of 1 MB unpacked, one file changed", func(dir string, _ int) (*pair, error) { return debian(dir, 1<<20) }},
 		{"tree", "10,000 files, 1 % changed", tree},
 	} {
 		if only != "" && only != m.name {
@@ -83,18 +83,61 @@ func material(dir string, small bool, only string) ([]*pair, error) {
 	return all, nil
 }
 
-// compressedTar makes files of 29 KB, 3,000 of them unless scaled.
+// real lists files of the Go tree that this was built with, source code and
+// programs, up to a number of bytes.
+func real(limit int64, dirs ...string) (root string, names []string, err error) {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", nil, fmt.Errorf("go env GOROOT: %w", err)
+	}
+	root = strings.TrimSpace(string(out))
+	for _, dir := range dirs {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil || info.Size() > limit {
+				return err
+			}
+			limit -= info.Size()
+			name, err := filepath.Rel(root, path)
+			names = append(names, filepath.ToSlash(name))
+			return err
+		})
+		if err != nil {
+			return "", nil, err
+		}
+	}
+	return root, names, nil
+}
+
+// inTheMiddle is the text next to the middle of a list.
+func inTheMiddle(names []string) string {
+	for _, n := range names[len(names)/2:] {
+		if strings.HasSuffix(n, ".go") {
+			return n
+		}
+	}
+	return names[0]
+}
+
+// compressedTar takes files of the Go tree, about 43 MB compressed.
 func compressedTar(dir string, scale int) (*pair, error) {
 	p := &pair{a: filepath.Join(dir, "shipped.tar.gz"), b: filepath.Join(dir, "rebuilt.tar.gz")}
+	root, names, err := real(int64(160<<20/scale), "bin", "src", "pkg/tool")
+	if err != nil {
+		return nil, err
+	}
 	for _, path := range []string{p.a, p.b} {
-		if err := writeTar(path, 3000/scale, path == p.b); err != nil {
+		if err := writeTar(path, root, names, path == p.b); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
 
-func writeTar(path string, files int, change bool) (err error) {
+func writeTar(path, root string, names []string, change bool) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -103,13 +146,15 @@ func writeTar(path string, files int, change bool) (err error) {
 	buf := bufio.NewWriterSize(f, 1<<20)
 	z := gzip.NewWriter(buf)
 	w := tar.NewWriter(z)
-	text := newProse(7)
-	for i := range files {
-		body := text.text(29 << 10)
-		if change && i == files/2 {
+	for _, name := range names {
+		body, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return err
+		}
+		if change && name == inTheMiddle(names) {
 			body = changed(body)
 		}
-		h := &tar.Header{Name: fmt.Sprintf("app-1.0/src/d%02d/f%04d.txt", i%50, i), Mode: 0o644, Size: int64(len(body)), ModTime: time.Unix(1e9, 0)}
+		h := &tar.Header{Name: "app-1.0/" + name, Mode: 0o644, Size: int64(len(body)), ModTime: time.Unix(1e9, 0)}
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}
@@ -120,18 +165,24 @@ func writeTar(path string, files int, change bool) (err error) {
 	return errors.Join(w.Close(), z.Close(), buf.Flush())
 }
 
-// debian makes a package of text files with dpkg-deb.
-func debian(dir string, files int) (*pair, error) {
+// debian makes a package of source code with dpkg-deb.
+func debian(dir string, size int64) (*pair, error) {
 	p := &pair{a: filepath.Join(dir, "shipped.deb"), b: filepath.Join(dir, "rebuilt.deb")}
+	from, names, err := real(size, "src/cmd/compile", "src/net", "src/crypto")
+	if err != nil {
+		return nil, err
+	}
 	for _, path := range []string{p.a, p.b} {
 		root := path + ".root"
-		text := newProse(8)
-		for i := range files {
-			body := text.text(24 << 10)
-			if path == p.b && i == files/2 {
+		for _, name := range names {
+			body, err := os.ReadFile(filepath.Join(from, name))
+			if err != nil {
+				return nil, err
+			}
+			if path == p.b && name == inTheMiddle(names) {
 				body = changed(body)
 			}
-			if err := put(filepath.Join(root, fmt.Sprintf("usr/share/app/d%02d/f%04d.txt", i%20, i)), body); err != nil {
+			if err := put(filepath.Join(root, "usr/share/app", name), body); err != nil {
 				return nil, err
 			}
 		}

@@ -61,11 +61,34 @@ func (d *rangeDecoder) bit(p *uint16) uint32 {
 
 // tree reads bits from the highest; probs has 1<<bits of them.
 func (d *rangeDecoder) tree(probs []uint16, bits int) uint32 {
-	m := uint32(1)
-	for range bits {
-		m = m<<1 | d.bit(&probs[m])
+	rng, code, pos, buf := d.rng, d.code, d.pos, d.buf
+	m, top := uint32(1), uint32(1)<<bits
+	probs = probs[:top]
+	for m < top {
+		p := &probs[m]
+		v := uint32(*p)
+		bound := (rng >> probBits) * v
+		if code < bound {
+			rng = bound
+			*p = uint16(v + (1<<probBits-v)>>probMove)
+			m <<= 1
+		} else {
+			rng -= bound
+			code -= bound
+			*p = uint16(v - v>>probMove)
+			m = m<<1 | 1
+		}
+		if rng < rangeTop {
+			rng <<= 8
+			code <<= 8
+			if pos < len(buf) {
+				code |= uint32(buf[pos])
+			}
+			pos++
+		}
 	}
-	return m - 1<<bits
+	d.rng, d.code, d.pos = rng, code, pos
+	return m - top
 }
 
 // reverse reads bits from the lowest.
@@ -79,22 +102,26 @@ func (d *rangeDecoder) reverse(probs []uint16, bits int) uint32 {
 	return out
 }
 
-// direct reads bits that are as likely 0 as 1.
+// direct reads bits that are as likely 0 as 1, without asking which they are.
 func (d *rangeDecoder) direct(bits int) uint32 {
+	rng, code, pos, buf := d.rng, d.code, d.pos, d.buf
 	out := uint32(0)
 	for range bits {
-		d.rng >>= 1
-		b := uint32(0)
-		if d.code >= d.rng {
-			d.code -= d.rng
-			b = 1
-		}
-		out = out<<1 | b
-		if d.rng < rangeTop {
-			d.rng <<= 8
-			d.code = d.code<<8 | d.next()
+		rng >>= 1
+		code -= rng
+		sign := uint32(int32(code) >> 31) // all ones where it was below
+		code += rng & sign
+		out = out<<1 + sign + 1
+		if rng < rangeTop {
+			rng <<= 8
+			code <<= 8
+			if pos < len(buf) {
+				code |= uint32(buf[pos])
+			}
+			pos++
 		}
 	}
+	d.rng, d.code, d.pos = rng, code, pos
 	return out
 }
 
