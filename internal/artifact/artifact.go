@@ -98,8 +98,9 @@ type Cause struct {
 	Example string `json:"example,omitempty"` // one of the members
 	Shipped string `json:"shipped"`
 	Rebuilt string `json:"rebuilt"`
-	Proved  bool   `json:"proved"` // re-applied, it gave the shipped bytes
-	Proof   string `json:"proof"`  // how
+	Detail  string `json:"detail,omitempty"` // in place of the two, of executables
+	Proved  bool   `json:"proved"`           // re-applied, it gave the shipped bytes
+	Proof   string `json:"proof"`            // how
 }
 
 // Difference is what no cause explains.

@@ -158,7 +158,11 @@ func (p *printer) causes(r *Report) {
 		if !c.Proved {
 			proof = "not proved: its member differs otherwise too"
 		}
-		p.line("  %s: %s", head, sides(orNone(c.Shipped), orNone(c.Rebuilt)))
+		values := sides(orNone(c.Shipped), orNone(c.Rebuilt))
+		if c.Detail != "" {
+			values = shorten(c.Detail, 300)
+		}
+		p.line("  %s: %s", head, values)
 		if room > len(groups)-i {
 			room--
 			p.line("    proof: %s", proof)
