@@ -159,6 +159,24 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	nobodyLeft(t, job)
+	r, err = (&sandbox.Embedded{}).Run(ctx, job, &strings.Builder{}, openDir(t)) // which has ended before the start
+	if err != nil || r.Reason != sandbox.Cancelled || r.Detail != "the lease was lost" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestLogThatCannotBeWritten is our failure, not the job's.
+func TestLogThatCannotBeWritten(t *testing.T) {
+	job := marked(t, attack(t, "log-flood"))
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	if _, err := (&sandbox.Embedded{}).Run(t.Context(), job, full, openDir(t)); err == nil || !strings.Contains(err.Error(), "writing the log") {
+		t.Errorf("error is %v", err)
+	}
+	nobodyLeft(t, job)
 }
 
 // TestProcessOutsideIsKilled kills the process that runs the engine: nothing

@@ -51,7 +51,11 @@ func (m *mounter) all() error {
 }
 
 func (m *mounter) private() error {
-	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%w: user namespaces have no power here, as AppArmor has it with kernel.apparmor_restrict_unprivileged_userns=1: set that to 0, give this program a profile, or use gvisor as root", err)
+	}
+	return err
 }
 
 // take gets hold of directories before anything hides them, as read-only
@@ -125,7 +129,8 @@ func (m *mounter) tmpfs() error {
 	return err
 }
 
-const maxRootInodes = 4 << 20
+// maxRootInodes bounds layers; each costs the kernel about 1 KiB.
+const maxRootInodes = 1 << 20
 
 // overlay mounts directory layers at "/" below a layer in memory; without any,
 // the root lies in memory itself.

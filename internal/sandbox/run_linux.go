@@ -70,6 +70,9 @@ func (r *runner) run(ctx context.Context) (Result, error) {
 		done <- answer{res, err}
 	}()
 	a := <-done
+	if a.err != nil && ctx.Err() != nil {
+		return Result{Engine: r.engine, Exit: 128 + int(syscall.SIGKILL), Reason: Cancelled, Detail: context.Cause(ctx).Error()}, nil
+	}
 	if a.err != nil {
 		return a.res, a.err
 	}
