@@ -53,7 +53,7 @@ func (m *mounter) all() error {
 func (m *mounter) private() error {
 	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("%w: user namespaces have no power here, as AppArmor has it with kernel.apparmor_restrict_unprivileged_userns=1: set that to 0, give this program a profile, or use gvisor as root", err)
+		return fmt.Errorf("%w: user namespaces have no power here, as AppArmor has it with kernel.apparmor_restrict_unprivileged_userns=1: set that to 0 or give this program a profile", err)
 	}
 	return err
 }

@@ -31,7 +31,7 @@ func (m *mounter) proc() error {
 		err = unix.Mount("proc", proc, "proc", flags|unix.MS_RDONLY, "hidepid=invisible")
 	}
 	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("%w: the /proc here has parts covered, as containers have; let the container show all of it, or use gvisor", err)
+		return fmt.Errorf("%w: the /proc here has parts covered, as containers have; start the container so that it shows all of it (systempaths=unconfined)", err)
 	} else if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func (r *runner) start(o *orders) error {
 func cannotStart(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("making namespaces is not allowed here (%w): allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, or a container whose seccomp profile lets unshare pass), or use gvisor", unwrapPath(err))
+		return fmt.Errorf("making namespaces is not allowed here (%w): allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, or a container whose seccomp profile lets unshare pass)", unwrapPath(err))
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
 		return fmt.Errorf("no more namespaces can be made here (%w): raise user.max_user_namespaces", unwrapPath(err))
 	}
