@@ -62,8 +62,9 @@ func main() {
 // way is one way of building, and what its rounds took.
 type way struct {
 	name  string
-	build func(ctx context.Context) (digest.Digest, error)
+	build func(ctx context.Context) (digest.Digest, time.Duration, error) // what came out, and processor time
 	walls []time.Duration
+	cpus  []time.Duration
 }
 
 func measure(ctx context.Context, rounds int, runsc string) (float64, error) {
@@ -74,10 +75,12 @@ func measure(ctx context.Context, rounds int, runsc string) (float64, error) {
 	defer os.RemoveAll(b.dir)
 	ways := []*way{
 		{name: "bare", build: b.bare},
-		{name: "embedded", build: func(ctx context.Context) (digest.Digest, error) { return b.in(ctx, &sandbox.Embedded{}) }},
+		{name: "embedded", build: func(ctx context.Context) (digest.Digest, time.Duration, error) {
+			return b.in(ctx, &sandbox.Embedded{})
+		}},
 	}
 	if runsc != "" {
-		ways = append(ways, &way{name: "gvisor", build: func(ctx context.Context) (digest.Digest, error) {
+		ways = append(ways, &way{name: "gvisor", build: func(ctx context.Context) (digest.Digest, time.Duration, error) {
 			return b.in(ctx, &sandbox.GVisor{Runsc: runsc})
 		}})
 	}
@@ -86,11 +89,11 @@ func measure(ctx context.Context, rounds int, runsc string) (float64, error) {
 		for i := range ways {
 			w := ways[(i+round)%len(ways)] // each is first in turn
 			start := time.Now()
-			d, err := w.build(ctx)
+			d, cpu, err := w.build(ctx)
 			if err != nil {
 				return 0, fmt.Errorf("%s: %w", w.name, err)
 			}
-			w.walls = append(w.walls, time.Since(start))
+			w.walls, w.cpus = append(w.walls, time.Since(start)), append(w.cpus, cpu)
 			if same.IsZero() {
 				same = d
 			} else if d != same {
@@ -104,25 +107,40 @@ func measure(ctx context.Context, rounds int, runsc string) (float64, error) {
 // report prints the table and returns the ratio of the second way.
 func report(out io.Writer, ways []*way, same digest.Digest) float64 {
 	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "\tbuilds\tmedian of bare")
+	fmt.Fprintln(t, "\tbuilds\tof bare\tprocessor time\tof bare")
 	var second float64
 	for i, w := range ways {
-		var ratios []float64
-		var walls []string
-		for r, d := range w.walls {
-			ratios = append(ratios, float64(d)/float64(ways[0].walls[r]))
-			walls = append(walls, d.Round(10*time.Millisecond).String())
-		}
-		slices.Sort(ratios)
-		median := ratios[len(ratios)/2]
+		wall, cpu := median(w.walls, ways[0].walls), median(w.cpus, ways[0].cpus)
 		if i == 1 {
-			second = median
+			second = wall
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.3f\n", w.name, strings.Join(walls, " "), median)
+		if w.cpus[0] == 0 { // gVisor's processes are not ours to wait for
+			fmt.Fprintf(t, "%s\t%s\t%.3f\t\t\n", w.name, list(w.walls), wall)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.3f\t%s\t%.3f\n", w.name, list(w.walls), wall, list(w.cpus), cpu)
 	}
 	t.Flush()
 	fmt.Fprintf(out, "all make the same program, %v\n", same)
 	return second
+}
+
+// median is that of the ratios of the rounds.
+func median(of, to []time.Duration) float64 {
+	var ratios []float64
+	for r := range of {
+		ratios = append(ratios, float64(of[r])/float64(to[r]))
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
+func list(all []time.Duration) string {
+	var s []string
+	for _, d := range all {
+		s = append(s, d.Round(10*time.Millisecond).String())
+	}
+	return strings.Join(s, " ")
 }
 
 // build is what is built.
@@ -160,10 +178,10 @@ var (
 	env     = []string{"CGO_ENABLED=0", "GOTOOLCHAIN=local", "GOTELEMETRY=off", "GOENV=off", "GOPROXY=off", "GOFLAGS="}
 )
 
-func (b *build) bare(ctx context.Context) (digest.Digest, error) {
+func (b *build) bare(ctx context.Context) (d digest.Digest, cpu time.Duration, err error) {
 	work, err := os.MkdirTemp(b.dir, "bare-*")
 	if err != nil {
-		return digest.Digest{}, err
+		return d, 0, err
 	}
 	defer os.RemoveAll(work)
 	out := filepath.Join(work, "out")
@@ -171,12 +189,13 @@ func (b *build) bare(ctx context.Context) (digest.Digest, error) {
 	cmd.Dir = b.dir
 	cmd.Env = append(slices.Clone(env), "HOME="+work, "GOCACHE="+filepath.Join(work, "cache"), "TMPDIR="+work, "PATH="+os.Getenv("PATH"))
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return digest.Digest{}, fmt.Errorf("%w: %s", err, text)
+		return d, 0, fmt.Errorf("%w: %s", err, text)
 	}
-	return sum(out)
+	d, err = sum(out)
+	return d, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err
 }
 
-func (b *build) in(ctx context.Context, e sandbox.Engine) (digest.Digest, error) {
+func (b *build) in(ctx context.Context, e sandbox.Engine) (d digest.Digest, cpu time.Duration, err error) {
 	job := &sandbox.Job{
 		Root:     []sandbox.Layer{{Dir: b.goroot, At: "/usr/local/go"}},
 		Argv:     append(append([]string{"/usr/local/go/bin/go"}, command...), "/out/program"),
@@ -193,18 +212,22 @@ func (b *build) in(ctx context.Context, e sandbox.Engine) (digest.Digest, error)
 	}
 	out, err := os.MkdirTemp(b.dir, "out-*")
 	if err != nil {
-		return digest.Digest{}, err
+		return d, 0, err
 	}
 	defer os.RemoveAll(out)
 	var log bytes.Buffer
 	res, err := e.Run(ctx, job, &log, out)
 	if err != nil {
-		return digest.Digest{}, err
+		return d, 0, err
 	}
 	if !res.OK() {
-		return digest.Digest{}, fmt.Errorf("%+v: %s", res, log.Bytes())
+		return d, 0, fmt.Errorf("%+v: %s", res, log.Bytes())
 	}
-	return sum(filepath.Join(out, "out/program"))
+	if e.Name() == "embedded" {
+		cpu = res.Usage.CPU
+	}
+	d, err = sum(filepath.Join(out, "out/program"))
+	return d, cpu, err
 }
 
 func sum(path string) (digest.Digest, error) {

@@ -29,7 +29,10 @@ func first() int {
 type firstProcess struct {
 	o      *orders
 	news   *os.File
-	cannot string // why the command cannot be there
+	wall   int      // the process that becomes the command
+	orders *os.File // to it
+	report *os.File // from it
+	cannot string   // why the command cannot be there
 }
 
 // tell sends one packet, with a descriptor if fd is not negative.
@@ -59,6 +62,9 @@ func (f *firstProcess) run() error {
 	}
 	f.o = o
 	if err := keepOut(uint(fdOrders)); err != nil {
+		return err
+	}
+	if err := f.startWall(); err != nil {
 		return err
 	}
 	m := &mounter{o: o}
@@ -170,29 +176,39 @@ func (f *firstProcess) full(err error) error {
 	return err
 }
 
-// command starts the command behind the last wall and waits for its end.
-func (f *firstProcess) command() error {
-	if f.cannot != "" {
-		return f.tell(news{Ended: true, Cannot: f.cannot, Status: 127}, -1)
-	}
+// startWall starts the process that becomes the command. It is started while
+// the old root is there, where its libraries may be (a program built with cgo
+// has some), and goes along into the new one (pivot_root(2): "changes the root
+// directory … of each process … in the same mount namespace").
+func (f *firstProcess) startWall() error {
 	orders, report, err := f.pipes()
 	if err != nil {
 		return err
 	}
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{argWall}, Env: []string{}}
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{orders.in, report.out}
-	cmd.SysProcAttr = wallAttr()
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{argWall}, Env: []string{}, Dir: "/",
+		Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{orders.in, report.out}, SysProcAttr: wallAttr()}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the wall: %w", err)
 	}
 	orders.in.Close()
 	report.out.Close()
-	if err := f.o.writeTo(orders.out); err != nil {
+	if _, err := io.ReadFull(report.in, make([]byte, len(wallReady))); err != nil {
+		return fmt.Errorf("starting the wall: it ended: %w", err)
+	}
+	f.wall, f.orders, f.report = cmd.Process.Pid, orders.out, report.in
+	return nil
+}
+
+// command lets the wall go on to the command, and waits for its end.
+func (f *firstProcess) command() error {
+	if f.cannot != "" {
+		return f.tell(news{Ended: true, Cannot: f.cannot, Status: 127}, -1)
+	}
+	if err := f.o.writeTo(f.orders); err != nil {
 		return fmt.Errorf("telling the wall: %w", err)
 	}
-	orders.out.Close()
-	said, err := io.ReadAll(io.LimitReader(report.in, maxNews/4))
+	f.orders.Close()
+	said, err := io.ReadAll(io.LimitReader(f.report, maxNews/4))
 	if err != nil {
 		return err
 	}
@@ -200,7 +216,7 @@ func (f *firstProcess) command() error {
 		f.tell(news{Ended: true, Over: true, Memory: seen, Status: 137, CPU: cpuOfAll()}, -1)
 		os.Exit(0)
 	})
-	n, err := f.reap(cmd.Process.Pid, string(said))
+	n, err := f.reap(f.wall, string(said))
 	if err != nil {
 		return err
 	}

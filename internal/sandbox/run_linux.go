@@ -246,6 +246,9 @@ func (r *runner) heard(res Result, n news, err error) (Result, error) {
 	}
 	res.Exit, res.Detail = n.Status, n.Cannot
 	res.Usage.CPU, res.Usage.Memory = n.CPU, n.Memory
+	if r.runsc != "" {
+		res.Usage.CPU = 0 // what n has is of the process that waits for gVisor
+	}
 	res.Reason = Exited
 	switch {
 	case n.Over || r.group.outOfMemory():

@@ -166,7 +166,7 @@ type Output struct {
 // Usage is what the job took.
 type Usage struct {
 	Wall   time.Duration // from the start of the command to its end
-	CPU    time.Duration // user and system, of all processes
+	CPU    time.Duration // user and system, of all processes; 0 where unknown, as with gvisor or an end by force
 	Memory int64         // most bytes seen at one time, of all processes
 	Disk   int64         // bytes on the sandbox's disk at the end
 }

@@ -15,6 +15,9 @@ import (
 // the threads of process 1.
 const ownTasks = 32
 
+// wallReady is what the wall says when it runs.
+const wallReady = "ready"
+
 // umask is that of the command.
 const umask = 0o022
 
@@ -50,13 +53,14 @@ func wall() int {
 		report.Write(b)
 		return 1
 	}
+	report.WriteString(wallReady)
 	in := os.NewFile(3, "orders")
 	o, err := readOrders(in)
 	if err != nil {
 		return say(wallReport{Failed: err.Error()})
 	}
 	in.Close()
-	if err := errors.Join(keepOut(3), o.wall()); err != nil {
+	if err := errors.Join(emptyStdin(), keepOut(3), o.wall()); err != nil {
 		return say(wallReport{Failed: err.Error()})
 	}
 	if o.Runsc != "" {
@@ -69,6 +73,15 @@ func wall() int {
 		err = syscall.Exec(o.Argv[0], o.Argv, o.Env)
 	}
 	return say(wallReport{Cannot: fmt.Sprintf("starting %s: %v", o.Argv[0], unwrapPath(err))})
+}
+
+// emptyStdin takes the /dev/null of the new root for that of the old one.
+func emptyStdin() error {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening /dev/null: %w", err)
+	}
+	return unix.Dup3(fd, 0, 0)
 }
 
 // wall puts up what holds the command itself; the order is that each step may
