@@ -45,7 +45,7 @@ func nothingGot(t *testing.T, o outcome) {
 var virtual = []string{
 	"syslog", "/proc/cmdline", "/sys", "memfd_create", "shmget", "huge pages", "/dev/ptmx", "/dev/tty", "oom_score_adj",
 	"socket 2 ", "socket 10 ", "socket 16 ", "family 2", "family 10", "family 16", "interfaces", "/dev/fuse", "/dev/net/tun",
-	"keyctl", "unshare time", "clone user", "clone mount", "clone3 user", "sched_setaffinity",
+	"keyctl", "unshare time", "clone user", "clone mount", "clone3 user", "sched_setaffinity", "ioprio_set of the user", "priority of the user",
 }
 
 func inGVisor(step string) bool {
@@ -121,7 +121,7 @@ func TestKernelInterfaces(t *testing.T) {
 	each(t, func(t *testing.T, e engine) {
 		for _, name := range []string{"mounts", "namespaces", "keyring", "io-uring", "bpf", "perf-event", "userfaultfd",
 			"kexec-and-modules", "handles", "machine", "old-interfaces", "devices", "families", "oom-score", "tiocsti",
-			"memory-files", "proc-secrets", "self-exe"} {
+			"memory-files", "blinding", "proc-secrets", "self-exe"} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				nothingGot(t, e.must(t, attack(t, name)))

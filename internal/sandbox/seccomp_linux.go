@@ -33,7 +33,7 @@ var allowed = strings.Fields(`
 	timer_create timer_settime timer_gettime timer_getoverrun timer_delete getitimer setitimer
 	nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times
 	futex futex_waitv futex_wait futex_wake futex_requeue get_robust_list set_robust_list set_tid_address rseq arch_prctl
-	getrlimit setrlimit prlimit64 getrusage getpriority setpriority ioprio_get ioprio_set
+	getrlimit setrlimit getrusage getpriority ioprio_get
 	sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min
 	sched_rr_get_interval sched_getattr getcpu
 	uname sysinfo getrandom prctl
@@ -86,6 +86,9 @@ var rules = []rule{
 	{"socket", 0, oneOf, []uint32{unix.AF_UNIX}, unix.EAFNOSUPPORT},
 	{"socketpair", 0, oneOf, []uint32{unix.AF_UNIX}, unix.EAFNOSUPPORT},
 	{"personality", 0, oneOf, []uint32{0, personalityNoRandom, personalityQuery}, unix.EPERM},
+	// Limits of itself only: process 1, which watches, may be the same user. (So
+	// setpriority and ioprio_set are not on the list.)
+	{"prlimit64", 0, oneOf, []uint32{0}, unix.EPERM},
 	// The type of the node is in the mode: files, pipes and sockets, no devices.
 	{"mknod", 1, noBitsSet, []uint32{unix.S_IFCHR & unix.S_IFBLK}, unix.EPERM},
 	{"mknodat", 2, noBitsSet, []uint32{unix.S_IFCHR & unix.S_IFBLK}, unix.EPERM},

@@ -68,7 +68,7 @@ func (w *watcher) look(maps bool) int64 {
 		}
 	})
 	if maps {
-		w.extra = w.sharedMemory()
+		w.extra = w.sharedMemory() + swapped()
 	}
 	sum += w.extra
 	if sum <= w.limit { // else exactly says
@@ -93,7 +93,7 @@ func (w *watcher) exactly() int64 {
 			}
 		}
 	})
-	sum += w.sharedMemory()
+	sum += w.sharedMemory() + swapped()
 	w.peak.Store(max(w.peak.Load(), sum))
 	return sum
 }
@@ -128,6 +128,23 @@ func (w *watcher) sharedMemory() int64 {
 	for _, n := range sizes {
 		sum += n
 	}
+	return sum
+}
+
+// swapped adds up private pages that are out on the machine's swap.
+func swapped() int64 {
+	var sum int64
+	each(func(pid string) {
+		b, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			return
+		}
+		if _, rest, ok := bytes.Cut(b, []byte("\nVmSwap:")); ok {
+			if f := bytes.Fields(rest); len(f) > 0 {
+				sum += number(f[0]) << 10
+			}
+		}
+	})
 	return sum
 }
 

@@ -39,6 +39,10 @@ func init() {
 	attacks["daemon"] = daemon
 	attacks["beat"] = beat
 	attacks["memory"] = memory
+	attacks["memory-hidden"] = func([]string) {
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // which hides from those without power over us
+		memory(nil)
+	}
 	attacks["memory-children"] = func([]string) {
 		for range 64 {
 			exec.Command("/attack", "memory-some").Start()

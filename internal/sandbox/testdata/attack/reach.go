@@ -30,6 +30,7 @@ func init() {
 	attacks["descriptors"] = descriptors
 	attacks["tiocsti"] = terminal
 	attacks["hard-links"] = hardLinks
+	attacks["blinding"] = blinding
 	attacks["oom-score"] = func([]string) {
 		try("oom_score_adj", os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0))
 	}
@@ -261,6 +262,20 @@ func signals(args []string) {
 	time.Sleep(200 * time.Millisecond)
 	_, err = os.Stat("/proc/self") // process 1 lives, or this would not
 	say("alive", err == nil)
+}
+
+// blinding takes away from process 1 what it needs to watch.
+func blinding([]string) {
+	for _, p := range append(above(), "4000000") {
+		pid := atoi(p)
+		for name, r := range map[string]int{"files": unix.RLIMIT_NOFILE, "processor time": unix.RLIMIT_CPU, "memory": unix.RLIMIT_AS} {
+			try(fmt.Sprintf("limit on %s of %d", name, pid), unix.Prlimit(pid, r, &unix.Rlimit{}, nil))
+		}
+		try(fmt.Sprintf("priority of %d", pid), unix.Setpriority(unix.PRIO_PROCESS, pid, 19))
+	}
+	_, _, e := unix.Syscall(unix.SYS_IOPRIO_SET, 3, 0, 3<<13)
+	try("ioprio_set of the user", errno(e))
+	try("priority of the user", unix.Setpriority(unix.PRIO_USER, 0, 19))
 }
 
 // descriptors looks at every number: what was inherited must be 0, 1 and 2.
