@@ -124,7 +124,7 @@ func TestProcessorTime(t *testing.T) {
 
 func TestMemoryBombs(t *testing.T) {
 	each(t, func(t *testing.T, e engine) {
-		for _, name := range []string{"memory", "memory-children", "memory-shared", "memory-hidden"} {
+		for _, name := range []string{"memory", "memory-children", "memory-shared", "memory-hidden", "memory-descriptors"} {
 			t.Run(name, func(t *testing.T) {
 				job := marked(t, attack(t, name))
 				o := e.must(t, job)

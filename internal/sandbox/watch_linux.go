@@ -27,7 +27,7 @@ type watcher struct {
 	gvisor bool
 	limit  int64
 	peak   atomic.Int64
-	extra  int64 // shared memory at the last look
+	extra  int64 // shared memory, and what is beside, at the last look
 }
 
 // watch begins to look, and calls over once if the limit is passed.
@@ -68,7 +68,7 @@ func (w *watcher) look(maps bool) int64 {
 		}
 	})
 	if maps {
-		w.extra = w.sharedMemory() + swapped()
+		w.extra = w.sharedMemory() + beside()
 	}
 	sum += w.extra
 	if sum <= w.limit { // else exactly says
@@ -93,7 +93,7 @@ func (w *watcher) exactly() int64 {
 			}
 		}
 	})
-	sum += w.sharedMemory() + swapped()
+	sum += w.sharedMemory() + beside()
 	w.peak.Store(max(w.peak.Load(), sum))
 	return sum
 }
@@ -131,21 +131,38 @@ func (w *watcher) sharedMemory() int64 {
 	return sum
 }
 
-// swapped adds up private pages that are out on the machine's swap.
-func swapped() int64 {
+// What the kernel may hold for a descriptor (two ends of a pipe have two pages,
+// once the user's allowance for more is spent: pipe(7)) and for a socket (twice
+// net.core.wmem_max, as it is by default).
+const (
+	perDescriptor = 4096
+	freeSlots     = 64 // of the table that every process has
+	perSocket     = 2 * 212_992
+)
+
+// beside adds up what is in no process's memory: private pages out on swap,
+// and what can be full of data behind descriptors.
+func beside() int64 {
 	var sum int64
 	each(func(pid string) {
 		b, err := os.ReadFile("/proc/" + pid + "/status")
 		if err != nil {
 			return
 		}
-		if _, rest, ok := bytes.Cut(b, []byte("\nVmSwap:")); ok {
-			if f := bytes.Fields(rest); len(f) > 0 {
-				sum += number(f[0]) << 10
-			}
-		}
+		sum += field(b, "\nVmSwap:")<<10 + max(0, field(b, "\nFDSize:")-freeSlots)*perDescriptor
 	})
-	return sum
+	b, _ := os.ReadFile("/proc/net/sockstat")
+	return sum + field(b, "sockets: used")*perSocket
+}
+
+// field is the number after name.
+func field(b []byte, name string) int64 {
+	if _, rest, ok := bytes.Cut(b, []byte(name)); ok {
+		if f := bytes.Fields(rest[:min(len(rest), 64)]); len(f) > 0 {
+			return number(f[0])
+		}
+	}
+	return 0
 }
 
 // guestMemory is what gVisor's kernel has taken for its processes: files that

@@ -43,6 +43,24 @@ func init() {
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // which hides from those without power over us
 		memory(nil)
 	}
+	attacks["memory-descriptors"] = func([]string) {
+		for range 100 {
+			exec.Command("/attack", "fill-sockets").Start()
+			exec.Command("/attack", "fill-pipes").Start()
+		}
+		time.Sleep(time.Hour)
+	}
+	attacks["fill-sockets"] = func([]string) {
+		fillPairs(func() ([2]int, error) {
+			return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+		})
+	}
+	attacks["fill-pipes"] = func([]string) {
+		fillPairs(func() (p [2]int, err error) {
+			err = unix.Pipe2(p[:], unix.O_NONBLOCK)
+			return p, err
+		})
+	}
 	attacks["memory-children"] = func([]string) {
 		for range 64 {
 			exec.Command("/attack", "memory-some").Start()
@@ -171,6 +189,22 @@ func beat([]string) {
 		fmt.Println("beat")
 		fmt.Fprintln(f, i)
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// fillPairs fills the buffers of as many pairs as can be had.
+func fillPairs(pair func() ([2]int, error)) {
+	block := make([]byte, 1<<16)
+	for {
+		p, err := pair()
+		if err != nil {
+			time.Sleep(time.Hour)
+		}
+		for _, fd := range p {
+			for err = nil; err == nil; {
+				_, err = unix.Write(fd, block)
+			}
+		}
 	}
 }
 
