@@ -270,7 +270,7 @@ func attack(t *testing.T, args ...string) *sandbox.Job {
 		CPUs:     1,
 		Limits: sandbox.Limits{
 			Memory: 512 << 20, Processes: 128, Disk: 64 << 20, Inodes: 2000, Root: 64 << 20,
-			Time: 20 * time.Second, CPUTime: 20 * time.Second, LogBytes: 1 << 20,
+			Time: 5 * time.Minute, CPUTime: time.Minute, LogBytes: 1 << 20,
 			OutputBytes: 32 << 20, OutputFiles: 100, OpenFiles: 1024,
 		},
 	}

@@ -205,7 +205,7 @@ func TestProcessOutsideIsKilled(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	for range 500 { // the kernel needs a moment
+	for range 3000 { // the kernel needs a moment
 		if len(left(t, job)) == 0 {
 			return
 		}
