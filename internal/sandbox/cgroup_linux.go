@@ -25,14 +25,24 @@ type group struct {
 // slack is what the sandbox's own processes and the kernel need.
 const slack = 128 << 20
 
+// tasks is how many the group may have: more than the process limit, which
+// binds the command alone, so that process 1 can always start a thread. gVisor
+// holds the processes of the command itself, and has some of its own for each.
+func (r *runner) tasks() int {
+	if r.runsc != "" {
+		return 4*r.job.Limits.Processes + 1024
+	}
+	return r.job.Limits.Processes + 4*ownTasks
+}
+
 // newGroup makes a group below dir, which must work then; with "" it makes one
 // where it can.
-func newGroup(dir string, l Limits) (*group, error) {
+func newGroup(dir string, l Limits, tasks int) (*group, error) {
 	var b [8]byte
 	rand.Read(b[:])
 	name := fmt.Sprintf("vitrine-sandbox-%x", b)
 	memory := strconv.FormatInt(l.Memory+l.Disk+l.Root+slack, 10)
-	pids := strconv.Itoa(l.Processes + ownTasks)
+	pids := strconv.Itoa(tasks)
 	if dir != "" {
 		g, err := newV2(dir, name, memory, pids)
 		if err != nil {

@@ -155,11 +155,11 @@ func FuzzZeros(f *testing.F) {
 // TestGroups makes a control group where this machine has them, and sees the
 // kernel hold it.
 func TestGroups(t *testing.T) {
-	if _, err := newGroup(t.TempDir(), DefaultLimits()); err == nil || !strings.Contains(err.Error(), "delegate it") {
+	if _, err := newGroup(t.TempDir(), DefaultLimits(), 10); err == nil || !strings.Contains(err.Error(), "delegate it") {
 		t.Errorf("a directory that is no group: %v", err)
 	}
 	l := Limits{Memory: 1 << 20, Disk: 1 << 20, Root: 1 << 20, Processes: 1}
-	g, err := newGroup("", l)
+	g, err := newGroup("", l, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (r *runner) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	o.Runsc = r.runsc
-	if r.group, err = newGroup(r.cgroup, r.job.Limits); err != nil {
+	if r.group, err = newGroup(r.cgroup, r.job.Limits, r.tasks()); err != nil {
 		return Result{}, err
 	}
 	defer r.group.remove()
