@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
@@ -60,17 +61,33 @@ func (p *preparation) root(t *Task, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := layer.New(p.ctx, f, t.Job.Clock, int64(t.Limits.Root))
+	// Directories and links first, so that /bin -> usr/bin is there before what
+	// lies in /bin; files last, so that they count.
+	if err := files(w, t.Job, true); err != nil {
+		return err
+	}
 	for _, l := range t.Job.Root {
 		if err := p.layer(w, &l); err != nil {
 			return fmt.Errorf("unpacking %s at %s: %w", l.SHA256, l.At, err)
 		}
 	}
-	for _, x := range t.Job.Files {
+	if err := files(w, t.Job, false); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// files writes the recipe's own directories and links, or its files.
+func files(w *layer.Writer, j *recipe.Job, below bool) error {
+	for _, x := range j.Files {
+		if (x.Link != "" || strings.HasSuffix(x.At, "/")) != below {
+			continue
+		}
 		if err := w.File(x.At, x.Text, x.Link, x.Executable); err != nil {
 			return err
 		}
 	}
-	return w.Close()
+	return nil
 }
 
 func (p *preparation) layer(w *layer.Writer, l *recipe.Layer) error {

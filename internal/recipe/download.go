@@ -61,7 +61,7 @@ func (g *Gatherer) download(ctx context.Context, in *Input, tell func(int64)) (s
 		if err != nil {
 			return "from", err
 		}
-		urls := g.Registries.urls(p)
+		urls := g.Registries.URLs(p)
 		if len(urls) == 0 {
 			asked = append(asked, fmt.Errorf("%.200s: %w", from, errNoRegistry))
 		}

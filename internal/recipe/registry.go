@@ -83,8 +83,8 @@ func debianMirrors(ctx context.Context, getenv func(string) string) []string {
 	return out
 }
 
-// urls lists where a place is on this machine.
-func (r Registries) urls(p Place) []string {
+// URLs lists where a place is on this machine.
+func (r Registries) URLs(p Place) []string {
 	if p.Registry == Web {
 		return []string{p.Path}
 	}
