@@ -121,6 +121,9 @@ func exampleRoom(t *testing.T, bin, dir string) {
 		t.Fatal(err)
 	}
 	loseLog(t, dir)
+	if err := makeRecipe(dir); err != nil {
+		t.Fatal(err)
+	}
 	if out, err := runIn(dir, bin, "bundle", "export", "--sigstore", "app.tar.gz.vitrine", "--policy", "vitrine-policy.toml", "-o", "app.sigstore.json", "--key-out", "vendor.pem"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -208,7 +211,7 @@ func loseLog(t *testing.T, dir string) {
 func runExample(t *testing.T, dir, bin, line string) {
 	cmd := exec.Command("sh", "-c", strings.TrimSpace(line))
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
 	if strings.Contains(line, "vitrine mirror") {
 		cmd.Env = append(cmd.Env, mirrorExample(t, dir)...)
 	}

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"vitrine.example/internal/rebuild"
+	"vitrine.example/internal/recipe"
+	"vitrine.example/internal/recipe/draft"
 	"vitrine.example/internal/release"
 )
 
@@ -23,6 +26,12 @@ var stages = map[string]struct {
 	stageBackup:            {"writing the backup", true},
 	stageRevival:           {"reading and verifying the backup", true},
 	stageRestore:           {"fetching and verifying the log's files", false},
+	recipe.StageGather:     {"fetching what goes in", true},
+	draft.StageDraft:       {"fetching what goes in, to find its digests", true},
+	stageSource:            {"reading the source", true},
+	rebuild.StageInputs:    {"making the root file system", true},
+	rebuild.StageRun:       {"building in a sandbox without a network", false},
+	rebuild.StageCompare:   {"comparing with what was shipped", false},
 }
 
 // stageCheck is the stage of `vitrine log check`.

@@ -21,6 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Enter()
+	sandbox.Enter() // the engines start the own binary again
 	testscript.Main(m, map[string]func(){"vitrine": main})
 }
 
@@ -48,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"eventually":   eventually,
 			"substdout":    substdout,
 			"forkevidence": writeForkEvidence,
+			"makerecipe":   makerecipe,
 		},
 	})
 }

@@ -82,6 +82,9 @@ type Usage struct {
 	CPU    int64 `json:"cpu"`    // milliseconds
 	Memory int64 `json:"memory"` // bytes
 	Disk   int64 `json:"disk"`   // bytes
+	CPU    int64 `json:"cpu"`    // milliseconds of all processes together
+	Memory int64 `json:"memory"` // bytes at most
+	Disk   int64 `json:"disk"`   // bytes at the end
 }
 
 // Store is where the inputs of a job are; *content.Store is one. A worker that

@@ -80,7 +80,7 @@ func (w *world) gather(r *recipe.Recipe) {
 	w.Helper()
 	ctx := context.Background()
 	g := recipe.Gatherer{
-		Store: w.store, Registries: recipe.Configured(ctx, os.Getenv), Client: http.DefaultClient,
+		Store: w.store, Registries: recipe.Configured(ctx, os.Getenv, r.Uses()...), Client: http.DefaultClient,
 		Partial: filepath.Join(w.dir, "partial"), Local: w.local,
 	}
 	if _, err := g.Gather(ctx, r); err != nil {

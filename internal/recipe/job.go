@@ -213,3 +213,20 @@ func over(env, more []string) []string {
 	slices.Sort(out)
 	return out
 }
+
+// Private are the digests of inputs that the vendor alone has.
+func (r *Recipe) Private() []digest.Digest {
+	var out []digest.Digest
+	for _, in := range r.Inputs {
+		if in.Private != "" {
+			out = append(out, in.SHA256)
+		}
+	}
+	return out
+}
+
+// NeedsSource reports whether the recipe builds the release's own source and
+// does not name its digest itself.
+func (r *Recipe) NeedsSource() bool {
+	return slices.ContainsFunc(r.Inputs, func(in Input) bool { return in.Source && in.SHA256.IsZero() })
+}

@@ -19,14 +19,35 @@ type Registries map[Registry][]string
 const DebianEnv = "VITRINE_DEBIAN_MIRROR"
 
 // Configured asks the environment, and then the registries' own programs, what
-// is configured on this machine: GOPROXY, npm_config_registry and apt's sources.
-// The module cache of the machine is the first of the module proxies.
-func Configured(ctx context.Context, getenv func(string) string) Registries {
-	return Registries{
-		GoProxy: goProxies(ctx, getenv),
-		NPM:     npmRegistries(ctx, getenv),
-		Debian:  debianMirrors(ctx, getenv),
+// is configured on this machine for the registries that are wanted: GOPROXY,
+// npm_config_registry and apt's sources. The module cache of the machine is the
+// first of the module proxies.
+func Configured(ctx context.Context, getenv func(string) string, want ...Registry) Registries {
+	r := Registries{}
+	for _, w := range want {
+		switch w {
+		case GoProxy:
+			r[w] = goProxies(ctx, getenv)
+		case NPM:
+			r[w] = npmRegistries(ctx, getenv)
+		case Debian:
+			r[w] = debianMirrors(ctx, getenv)
+		}
 	}
+	return r
+}
+
+// Uses lists the registries that the recipe names.
+func (r *Recipe) Uses() []Registry {
+	var out []Registry
+	for _, in := range r.Inputs {
+		for _, from := range in.From {
+			if p, err := ParsePlace(from); err == nil && p.Registry != Web && !slices.Contains(out, p.Registry) {
+				out = append(out, p.Registry)
+			}
+		}
+	}
+	return out
 }
 
 // ask runs a program and returns what it prints, "" where it cannot.

@@ -41,15 +41,15 @@ func Kinds() []Kind { return []Kind{Go, NPM, Debian, Make} }
 
 // Request says what to write a recipe for.
 type Request struct {
-	Dir        string // of the project
-	Kind       Kind   // empty: found out
-	Go         string // version of the toolchain, like 1.26.0; empty: as go.mod says
-	Node, Npm  string // versions; empty: those of this machine
-	Packages   []string
-	Clock      time.Time
-	Registries recipe.Registries
-	Client     *http.Client
-	Progress   func(stage string, done, total int64)
+	Dir       string // of the project
+	Kind      Kind   // empty: found out
+	Go        string // version of the toolchain, like 1.26.0; empty: as go.mod says
+	Node, Npm string // versions; empty: those of this machine
+	Packages  []string
+	Clock     time.Time
+	Configure func(want ...recipe.Registry) recipe.Registries
+	Client    *http.Client
+	Progress  func(stage string, done, total int64)
 }
 
 // StageDraft is the stage that Request.Progress is told.
@@ -95,6 +95,7 @@ func Write(ctx context.Context, q *Request) ([]byte, error) {
 	d := &draft{Request: q, ctx: ctx, tmp: dir, notes: map[string]string{}}
 	d.r = recipe.Recipe{Clock: q.Clock.UTC().Truncate(time.Second), UID: 1000, GID: 1000, CPUs: 2}
 	d.notes["clock"] = "the clock of the build: SOURCE_DATE_EPOCH"
+	d.from = q.Configure(map[Kind][]recipe.Registry{Go: {recipe.GoProxy}, NPM: {recipe.NPM}}[kind]...)
 	write := map[Kind]func() error{Go: d.golang, NPM: d.npm, Debian: d.debian, Make: d.makefile}[kind]
 	if err := write(); err != nil {
 		return nil, fmt.Errorf("writing a recipe for the %s project in %s: %w", kind, q.Dir, err)
@@ -106,6 +107,7 @@ func Write(ctx context.Context, q *Request) ([]byte, error) {
 type draft struct {
 	*Request
 	ctx   context.Context
+	from  recipe.Registries
 	r     recipe.Recipe
 	head  string
 	notes map[string]string

@@ -29,7 +29,7 @@ func (d *draft) get(place string) (*got, error) {
 	if err != nil {
 		return nil, err
 	}
-	urls := d.Registries.URLs(p)
+	urls := d.from.URLs(p)
 	if len(urls) == 0 {
 		return nil, fmt.Errorf("%s: this machine has no registry for it", place)
 	}
