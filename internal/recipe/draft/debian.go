@@ -134,8 +134,8 @@ func (d *draft) debian() error {
 		}
 	}
 	d.step("", "/build", "/usr/bin/dpkg-source", "--no-check", "-x", filepath.Base(found[0]), "src")
-	d.step("the checks of dependencies are left out, as the packages are unpacked and not installed", "/build/src",
-		"/usr/bin/dpkg-buildpackage", "-b", "-d", "-us", "-uc")
+	d.step("SOURCE_DATE_EPOCH is that of debian/changelog; what is installed is not checked, as it is unpacked alone", "/build/src",
+		"/usr/bin/env", "-u", "SOURCE_DATE_EPOCH", "/usr/bin/dpkg-buildpackage", "-b", "-d", "-us", "-uc")
 	version := c.version
 	if _, after, ok := strings.Cut(version, ":"); ok {
 		version = after
@@ -150,7 +150,7 @@ func (d *draft) debian() error {
 // sourceFile adds a file of the source package, from the directory or the mirror.
 func (d *draft) sourceFile(c *dsc, f dscFile) error {
 	path := filepath.Join(d.Dir, f.name)
-	g, err := d.fetch("file://" + path)
+	g, err := d.onDisk(path)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (d *draft) goToolchain(version string) error {
 	place := "goproxy:golang.org/toolchain/@v/" + v + ".zip"
 	var g *got
 	if m.Zip != "" {
-		g, err = d.fetch("file://" + m.Zip)
+		g, err = d.onDisk(m.Zip)
 	} else {
 		g, err = d.get(place)
 	}

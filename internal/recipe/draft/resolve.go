@@ -44,16 +44,28 @@ func (d *draft) get(place string) (*got, error) {
 	return nil, fmt.Errorf("%s: %w", place, errors.Join(asked...))
 }
 
-func (d *draft) fetch(from string) (_ *got, err error) {
-	var r io.ReadCloser
-	if u, perr := url.Parse(from); perr == nil && u.Scheme == "file" {
-		r, err = os.Open(u.Path)
-	} else {
-		r, err = d.body(from)
+func (d *draft) fetch(from string) (*got, error) {
+	if u, err := url.Parse(from); err == nil && u.Scheme == "file" {
+		return d.onDisk(u.Path)
 	}
+	r, err := d.body(from)
 	if err != nil {
 		return nil, err
 	}
+	return d.copyIn(r)
+}
+
+// onDisk is a file of this machine, as it is now.
+func (d *draft) onDisk(path string) (*got, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return d.copyIn(f)
+}
+
+// copyIn takes a copy and closes r.
+func (d *draft) copyIn(r io.ReadCloser) (_ *got, err error) {
 	defer r.Close()
 	d.n++
 	path := filepath.Join(d.tmp, strconv.Itoa(d.n))
