@@ -104,6 +104,9 @@ func (g *Gatherer) fetch(ctx context.Context, in *Input, from string, tell func(
 			}
 			continue
 		}
+		if errors.Is(err, ErrMismatch) {
+			return errors.Join(err, os.Remove(path))
+		}
 		if err != nil {
 			return err
 		}
@@ -198,6 +201,9 @@ func (g *Gatherer) ask(ctx context.Context, from string, have int64) (*http.Resp
 		}
 	}
 	resp.Body.Close()
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && have > 0 {
+		return nil, fmt.Errorf("%w: it has no more than %d bytes", ErrMismatch, have)
+	}
 	err = fmt.Errorf("answered %s", resp.Status)
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		return nil, &brokenError{err}
