@@ -88,7 +88,7 @@ func (w *Writer) Add(form string, a Archive, size int64, at string, strip int) e
 
 // File adds a file of the text, a directory (at ends in a slash), or a link.
 func (w *Writer) File(at, text, link string, executable bool) error {
-	h := &tar.Header{Name: strings.TrimPrefix(at, "/"), ModTime: w.clock, Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(text))}
+	h := &tar.Header{Name: strings.Trim(at, "/"), ModTime: w.clock, Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(text))}
 	switch {
 	case link != "":
 		h.Typeflag, h.Linkname, h.Mode, h.Size = tar.TypeSymlink, link, 0o777, 0
