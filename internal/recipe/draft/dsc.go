@@ -127,7 +127,9 @@ func firstOfEach(field string) []string {
 		if name == "debhelper-compat" { // provided by debhelper, in a version that apt would have to be told
 			name = "debhelper"
 		}
-		out = append(out, strings.TrimSuffix(name, ":native"))
+		if name = strings.TrimSuffix(name, ":native"); dscName.MatchString(name) { // never an option of apt's
+			out = append(out, name)
+		}
 	}
 	return out
 }

@@ -255,7 +255,7 @@ func TestHostile(t *testing.T) {
 		"a cut gzip":      {layer.Tar, under(t, sample(t), "gzip")[:60], 0, ""},
 		"a bomb":          {layer.Tar, under(t, append(tarHead(t, 1<<30), make([]byte, 1<<20)...), "gzip"), 0, "larger than allowed"},
 		"no such form":    {"cab", reg("x"), 0, "no such form"},
-		"a long name":     {layer.Tar, reg(strings.Repeat("x/", 3000)+"x"), 0, "not a local path"},
+		"a long name":     {layer.Tar, reg(strings.Repeat("x/", 3000) + "x"), 0, "not a local path"},
 		"a zero in a zip": {layer.Zip, zipOf(t, "a\x00b"), 0, "not a local path"},
 	} {
 		got, err := unpack(t, x.form, x.b, "/", x.strip)
