@@ -17,16 +17,10 @@ import (
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/rebuild"
 	"vitrine.example/internal/recipe"
-	"vitrine.example/internal/sandbox"
 	snap "vitrine.example/internal/snapshot"
 	"vitrine.example/proof"
 	"vitrine.example/statement"
 )
-
-// engines are the sandboxes of this machine, by their names.
-var engines = map[string]func() sandbox.Engine{
-	"embedded": func() sandbox.Engine { return new(sandbox.Embedded) },
-}
 
 // stageSource is the stage in which the source is read.
 const stageSource = "rebuild-source"
@@ -58,8 +52,8 @@ Exit status: 0 identical or explained, 1 different, 2 it could not be built.`,
 			if err := need(cmd, "recipe"); err != nil {
 				return err
 			}
-			if engines[p.engine] == nil {
-				return usage(cmd, fmt.Errorf("--engine %q: there is no such engine here", p.engine))
+			if newEngine(p.engine) == nil {
+				return usage(cmd, fmt.Errorf("--engine %q: there is no such engine: want embedded or gvisor", p.engine))
 			}
 			return c.rebuild(cmd, args[0], &p)
 		},
@@ -67,7 +61,8 @@ Exit status: 0 identical or explained, 1 different, 2 it could not be built.`,
 	f := cmd.Flags()
 	f.StringVar(&p.recipe, "recipe", "", "recipe `file`")
 	f.StringVar(&p.source, "source", "", "`path` of the source: a git repository, a directory or a tar file")
-	f.StringVar(&p.engine, "engine", "embedded", "`engine`: embedded")
+	f.StringVar(&p.engine, "engine", "embedded", "`engine`: embedded, or gvisor where runsc is installed")
+	choices(cmd, "engine", "embedded", "gvisor")
 	f.StringVar(&p.log, "log", "", "write what the build prints to this `file`")
 	f.StringVar(&p.out, "out", "", "leave what is built in this `directory`")
 	f.BoolVar(&p.offline, "offline", false, "fetch nothing: all inputs are in the content store")
@@ -104,7 +99,7 @@ func (c *console) rebuild(cmd *cobra.Command, operand string, p *rebuildFlags) e
 	}
 	defer os.RemoveAll(tmp)
 	bar := c.progress()
-	h.Runner = &rebuild.Runner{Engine: engines[p.engine](), Store: store, Now: time.Now, Dir: tmp, Progress: bar.at}
+	h.Runner = &rebuild.Runner{Engine: newEngine(p.engine), Store: store, Now: time.Now, Dir: tmp, Progress: bar.at}
 	h.Judge = &rebuild.Judge{Shipped: p.find, Dir: tmp}
 	return c.doRebuild(cmd.Context(), h, p, tmp, bar)
 }

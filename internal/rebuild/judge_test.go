@@ -187,7 +187,7 @@ func TestJudgeWhatTheRecipeDoesNotMake(t *testing.T) {
 }
 
 // pack makes a tar file under gzip.
-func pack(t *testing.T, headers ...tar.Header) string {
+func pack(t testing.TB, headers ...tar.Header) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -292,7 +292,7 @@ func extended() tar.Header {
 }
 
 // hidden has bytes behind the end of the tar, inside the gzip member.
-func hidden(t *testing.T, headers ...tar.Header) string {
+func hidden(t testing.TB, headers ...tar.Header) string {
 	t.Helper()
 	z, err := gzip.NewReader(strings.NewReader(pack(t, headers...)))
 	if err != nil {
