@@ -20,7 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	sandbox.Enter()
 	sandbox.Enter() // the engines start the own binary again
 	testscript.Main(m, map[string]func(){"vitrine": main})
 }

@@ -79,9 +79,6 @@ type Output struct {
 // Usage is what an attempt took.
 type Usage struct {
 	Wall   int64 `json:"wall"`   // milliseconds
-	CPU    int64 `json:"cpu"`    // milliseconds
-	Memory int64 `json:"memory"` // bytes
-	Disk   int64 `json:"disk"`   // bytes
 	CPU    int64 `json:"cpu"`    // milliseconds of all processes together
 	Memory int64 `json:"memory"` // bytes at most
 	Disk   int64 `json:"disk"`   // bytes at the end
