@@ -117,7 +117,13 @@ func (d *draft) goModules() error {
 		if len(f) != 3 {
 			return fmt.Errorf("go.sum: line %d: want three words", n+1)
 		}
-		if err := d.goModule(f[0], f[1], f[2]); err != nil {
+		err := d.goModule(f[0], f[1], f[2])
+		if errors.Is(err, errNowhere) && strings.HasSuffix(f[1], "/go.mod") {
+			// A go.mod of a module that no package comes from; most builds never ask.
+			d.head += fmt.Sprintf("\nLeft out, as no module proxy here has it: go.mod of %s %s", f[0], strings.TrimSuffix(f[1], "/go.mod"))
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("go.sum: line %d: %w", n+1, err)
 		}
 	}

@@ -17,6 +17,9 @@ import (
 // maxFetched bounds one file that is fetched to be pinned.
 const maxFetched = 2 << 30
 
+// errNowhere is the error of what no registry of this machine gives.
+var errNowhere = errors.New("cannot be had")
+
 // got is a fetched file.
 type got struct {
 	recipe.Content
@@ -41,7 +44,7 @@ func (d *draft) get(place string) (*got, error) {
 		}
 		asked = append(asked, err)
 	}
-	return nil, fmt.Errorf("%s: %w", place, errors.Join(asked...))
+	return nil, fmt.Errorf("%s: %w: %w", place, errNowhere, errors.Join(asked...))
 }
 
 func (d *draft) fetch(from string) (*got, error) {
