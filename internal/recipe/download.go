@@ -20,6 +20,9 @@ import (
 // tries is how often one URL is asked again where its answer breaks off.
 const tries = 4
 
+// stall is how long an answer may give nothing.
+const stall = time.Minute
+
 // pause is how long is waited before it is asked again, times the number of tries.
 const pause = 500 * time.Millisecond
 
@@ -161,7 +164,11 @@ func (g *Gatherer) more(ctx context.Context, in *Input, from, path string, tell 
 		}
 		return err
 	}
-	resp, err := g.ask(ctx, from, have)
+	waited, stop := context.WithCancel(ctx)
+	defer stop()
+	watch := time.AfterFunc(stall, stop)
+	defer watch.Stop()
+	resp, err := g.ask(waited, from, have)
 	if err != nil {
 		return err
 	}
@@ -175,7 +182,10 @@ func (g *Gatherer) more(ctx context.Context, in *Input, from, path string, tell 
 			return err
 		}
 	}
-	return copyBody(f, resp.Body, have, in.Size, tell)
+	return copyBody(f, resp.Body, have, in.Size, func(n int64) {
+		watch.Reset(stall)
+		tell(n)
+	})
 }
 
 func (g *Gatherer) ask(ctx context.Context, from string, have int64) (*http.Response, error) {
