@@ -20,7 +20,7 @@ import (
 	"vitrine.example/digest"
 )
 
-// File is the name of a recipe in the root of a source tree.
+// FileName is the name of a recipe in the root of a source tree.
 const FileName = "vitrine.recipe.toml"
 
 // Bounds of a recipe (docs/spec/recipe.md).

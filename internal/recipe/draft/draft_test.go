@@ -59,16 +59,16 @@ func written(t *testing.T, q *draft.Request) *recipe.Recipe {
 }
 
 const (
-	goMod = "module app.example/app\n\ngo 1.26.0\n\nrequire golang.org/x/sync v0.24.0\n"
-	goSum = "golang.org/x/sync v0.24.0 h1:iqiDrGoDgyuvAKrhLQthUEzU/R378N78gXbBjxed7oA=\ngolang.org/x/sync v0.24.0/go.mod h1:sUUOizhqBxiL6pEWpqNLUiaJn1ShEbZ6BBqskPbjZm0=\n"
-	main_ = "package main\n\nfunc main() {}\n"
+	goMod  = "module app.example/app\n\ngo 1.26.0\n\nrequire golang.org/x/sync v0.24.0\n"
+	goSum  = "golang.org/x/sync v0.24.0 h1:iqiDrGoDgyuvAKrhLQthUEzU/R378N78gXbBjxed7oA=\ngolang.org/x/sync v0.24.0/go.mod h1:sUUOizhqBxiL6pEWpqNLUiaJn1ShEbZ6BBqskPbjZm0=\n"
+	mainGo = "package main\n\nfunc main() {}\n"
 )
 
 // A Go module gets its toolchain and what go.sum names, checked.
 func TestGoModule(t *testing.T) {
 	r := written(t, request(project(t, map[string]string{
-		"go.mod": goMod, "go.sum": goSum, "cmd/a/main.go": main_, "cmd/b/main.go": main_, "tool/main.go": main_,
-		"cmd/windows/main_windows.go": main_, "cmd/other/go.mod": "module other\n", "cmd/other/main.go": main_, "cmd/a/testdata/x/main.go": main_,
+		"go.mod": goMod, "go.sum": goSum, "cmd/a/main.go": mainGo, "cmd/b/main.go": mainGo, "tool/main.go": mainGo,
+		"cmd/windows/main_windows.go": mainGo, "cmd/other/go.mod": "module other\n", "cmd/other/main.go": mainGo, "cmd/a/testdata/x/main.go": mainGo,
 	})))
 	var names []string
 	for _, in := range r.Inputs {
@@ -84,7 +84,7 @@ func TestGoModule(t *testing.T) {
 		t.Errorf("%+v %+v", r.Outputs, r.Steps)
 	}
 	bad := strings.Replace(goSum, "h1:sUU", "h1:tUU", 1)
-	_, err := draft.Write(context.Background(), request(project(t, map[string]string{"go.mod": goMod, "go.sum": bad, "main.go": main_})))
+	_, err := draft.Write(context.Background(), request(project(t, map[string]string{"go.mod": goMod, "go.sum": bad, "main.go": mainGo})))
 	if err == nil || !strings.Contains(err.Error(), "go.sum: line 2: golang.org/x/sync@v0.24.0") {
 		t.Error(err)
 	}
@@ -96,7 +96,7 @@ func TestWhatCannotBeDrafted(t *testing.T) {
 		says  string
 	}{
 		"nothing":              {map[string]string{"README": ""}, "say --kind"},
-		"no whole version":     {map[string]string{"go.mod": "module a.example/a\n\ngo 1.26\n", "main.go": main_}, "--go"},
+		"no whole version":     {map[string]string{"go.mod": "module a.example/a\n\ngo 1.26\n", "main.go": mainGo}, "--go"},
 		"no program":           {map[string]string{"go.mod": "module a.example/a\n\ngo 1.26.0\n", "a.go": "package a\n"}, "no program in it"},
 		"a dsc that is none":   {map[string]string{"a.dsc": "Source: a\n"}, "no Version"},
 		"two dscs":             {map[string]string{"a.dsc": "", "b.dsc": ""}, "2 files .dsc"},

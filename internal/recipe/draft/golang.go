@@ -82,7 +82,7 @@ func (d *draft) goToolchain(version string) error {
 	out, err := cmd.Output()
 	var m struct{ Zip, Error string }
 	if jerr := json.Unmarshal(out, &m); jerr == nil && m.Error != "" {
-		return fmt.Errorf("Go %s: %s", version, m.Error)
+		return fmt.Errorf("fetching Go %s: %s", version, m.Error)
 	}
 	if err != nil && !errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("go mod download of Go %s: %w", version, err)
