@@ -29,6 +29,7 @@ var floors = map[string]int{
 	"cmd/vitrine":                  6,
 	"internal/centre":              5,
 	"internal/web":                 4,
+	"examples/verify":              4,
 	"verdict":                      3,
 	"internal/farm":                3,
 	"internal/circle":              3,

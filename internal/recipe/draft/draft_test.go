@@ -83,6 +83,16 @@ func TestGoModule(t *testing.T) {
 	if len(r.Outputs) != 2 || r.Outputs[0].Path != "/out/a" || r.Outputs[1].Artifact != "b" || len(r.Steps) != 1 || r.Clock.Nanosecond() != 0 {
 		t.Errorf("%+v %+v", r.Outputs, r.Steps)
 	}
+	// Of a package that was named, only the modules that it imports.
+	files := map[string]string{"go.mod": goMod, "go.sum": goSum, "cmd/a/main.go": mainGo}
+	for want, main := range map[int]string{3: mainGo, 4: "package main\n\nimport _ \"golang.org/x/sync/errgroup\"\n\nfunc main() {}\n"} {
+		files["cmd/a/main.go"] = main
+		q := request(project(t, files))
+		q.Packages = []string{"cmd/a"}
+		if r := written(t, q); len(r.Inputs) != want {
+			t.Errorf("%d inputs, want %d: %+v", len(r.Inputs), want, r.Inputs)
+		}
+	}
 	bad := strings.Replace(goSum, "h1:sUU", "h1:tUU", 1)
 	_, err := draft.Write(context.Background(), request(project(t, map[string]string{"go.mod": goMod, "go.sum": bad, "main.go": mainGo})))
 	if err == nil || !strings.Contains(err.Error(), "go.sum: line 2: golang.org/x/sync@v0.24.0") {

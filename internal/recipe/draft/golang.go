@@ -109,6 +109,10 @@ func (d *draft) goModules() error {
 	} else if err != nil {
 		return err
 	}
+	needed, err := d.goNeeds()
+	if err != nil {
+		return err
+	}
 	for n, line := range strings.Split(string(text), "\n") {
 		if strings.TrimSpace(line) == "" {
 			continue
@@ -116,6 +120,9 @@ func (d *draft) goModules() error {
 		f := strings.Fields(line)
 		if len(f) != 3 {
 			return fmt.Errorf("go.sum: line %d: want three words", n+1)
+		}
+		if !strings.HasSuffix(f[1], "/go.mod") && !needed(f[0]) {
+			continue
 		}
 		err := d.goModule(f[0], f[1], f[2])
 		if errors.Is(err, errNowhere) && strings.HasSuffix(f[1], "/go.mod") {
@@ -128,6 +135,33 @@ func (d *draft) goModules() error {
 		}
 	}
 	return nil
+}
+
+// goNeeds tells which modules the go command opens to build the packages that
+// were named: those whose path begins an import path. All, where none was named.
+func (d *draft) goNeeds() (func(module string) bool, error) {
+	if len(d.Packages) == 0 {
+		return func(string) bool { return true }, nil
+	}
+	args := []string{"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}"}
+	for _, p := range d.Packages {
+		args = append(args, "./"+strings.TrimPrefix(p, "./"))
+	}
+	cmd := exec.CommandContext(d.ctx, "go", args...)
+	cmd.Dir = d.Dir
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return func(string) bool { return true }, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("go list of %s: %w: %.500s", strings.Join(d.Packages, ", "), err, said.Bytes())
+	}
+	imports := strings.Fields(string(out))
+	return func(m string) bool {
+		return slices.ContainsFunc(imports, func(i string) bool { return i == m || strings.HasPrefix(i, m+"/") })
+	}, nil
 }
 
 func (d *draft) goModule(name, version, h1 string) error {
