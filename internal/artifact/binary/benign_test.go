@@ -1,6 +1,7 @@
 package binary_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -140,5 +141,42 @@ func TestValueOfAVariable(t *testing.T) {
 	r := compare(t, build(t, base), build(t, v), binary.Options{})
 	if len(r.Functions) > 0 || len(r.Data) != 1 || r.Explained || !strings.Contains(r.Data[0].A, "welcome") || !strings.Contains(r.Data[0].B, "goodbye") {
 		t.Errorf("%v %+v", changed(r), r.Data)
+	}
+}
+
+// TestHeaders: what the loader acts upon in the headers is never taken over,
+// though tables and build ids in the same page are.
+func TestHeaders(t *testing.T) {
+	a, b := build(t, platforms[0].with("-s -w", "-trimpath")), build(t, platforms[0].with("", "-trimpath"))
+	if !compare(t, a, b, binary.Options{}).Explained {
+		t.Fatal("symbols alone are not explained")
+	}
+	const segments, size = 64, 56
+	for name, at := range map[string]int{
+		"address of the segments": segments + 16, "type of a segment": segments, "size of a note": segments + size + 32,
+		"permissions": segments + 2*size + 4, "address of code": segments + 2*size + 16, "size of data": segments + 4*size + 40,
+		"entry point": 24, "system": 7, "a byte that nothing holds": 0x800,
+	} {
+		c := bytes.Clone(a)
+		c[at] ^= 1
+		for _, pair := range [][2][]byte{{c, b}, {b, c}, {c, a}, {a, c}} {
+			if r := compare(t, pair[0], pair[1], binary.Options{}); r.Explained || r.Counts.Residue == 0 {
+				t.Errorf("%s: explained by %+v", name, r.Causes)
+			}
+		}
+	}
+}
+
+// TestDebuggerScripts: gdb runs what stands in this section, if it is no name.
+func TestDebuggerScripts(t *testing.T) {
+	a, b := build(t, platforms[0].with("-s -w", "-trimpath")), build(t, platforms[0].with("-compressdwarf=false", "-trimpath"))
+	i := bytes.Index(b, []byte("\x01runtime/runtime-gdb.py\x00"))
+	if i < 0 {
+		t.Fatal("no such section")
+	}
+	c := bytes.Clone(b)
+	copy(c[i:], "\x04x\nimport os; os.exit(1)\x00")
+	if !compare(t, b, a, binary.Options{}).Explained || compare(t, c, a, binary.Options{}).Explained {
+		t.Error("a script in the file is taken over, or a name is not")
 	}
 }

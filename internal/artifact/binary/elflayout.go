@@ -97,8 +97,10 @@ func (p *prover) sameLoads() (head uint64, why string) {
 	a, b := p.a, p.b
 	fixed := func(m *image) (s []elfSegment) {
 		for _, g := range m.elf.segments {
-			if g.typ != elf.PT_NOTE && g.typ != elf.PT_PHDR {
-				g.head = 0
+			if n := uint64(m.elf.phnum) * m.elf.phentsize; g.typ == elf.PT_PHDR && g.filesz == n && g.memsz == n {
+				g.filesz, g.memsz = 0, 0 // follows from the number of segments
+			}
+			if g.head = 0; g.typ != elf.PT_NOTE {
 				s = append(s, g)
 			}
 		}
@@ -261,6 +263,14 @@ func (m *image) wellFormed(s *elfSection) bool {
 		return ok && printable(name) && len(b) == pad+4 && zeros(b[len(name):pad])
 	case ".gnu_debugaltlink": // a name, a build id
 		return ok && printable(name) && len(b) <= len(name)+1+64
+	case ".debug_gdb_scripts": // names of files; gdb would run what else may stand there
+		for len(b) > 0 {
+			name, ok := cstring(b, 1)
+			if !ok || b[0] != 1 && b[0] != 3 || !printable(name) {
+				return false
+			}
+			b = b[len(name)+2:]
+		}
 	case ".symtab":
 		return s.typ == elf.SHT_SYMTAB && s.ents > 0 && s.size%s.ents == 0
 	case ".strtab", ".shstrtab":
