@@ -94,6 +94,17 @@ func TestStrippedFunction(t *testing.T) {
 	}
 }
 
+// TestOneFunctionMore: one more function in a program without symbols does not
+// make all others count.
+func TestOneFunctionMore(t *testing.T) {
+	a := compile(t, "2", true, epoch)
+	b := compile(t, "2; } __attribute__((noinline,used)) static int more(int n) { return n * 7 + 3", true, epoch)
+	r := compare(t, a, b, bin.Options{})
+	if r.Counts.OnlyB != 1 || r.Counts.OnlyA != 0 || r.Counts.Changed > 1 || r.Explained {
+		t.Errorf("%+v: %+v", r.Counts, r.Functions)
+	}
+}
+
 // TestDate: __DATE__ is a cause only where the clock of the rebuild is known.
 func TestDate(t *testing.T) {
 	a, b := compile(t, "2", true, "SOURCE_DATE_EPOCH=1600000000"), compile(t, "2", true, epoch)

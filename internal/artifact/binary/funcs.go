@@ -10,14 +10,15 @@ import (
 
 // fn is a stretch of code: a function, or what lies between two.
 type fn struct {
-	name  string
-	addr  uint64
-	code  []byte // without padding at its end
-	size  uint64 // with padding
-	sized uint64 // what a symbol says
-	table int    // index in pclntab; -1: none
-	gap   bool   // no function that anything names
-	pair  int    // index of its counterpart in the other image; -1: none
+	name   string
+	addr   uint64
+	code   []byte // without padding at its end
+	size   uint64 // with padding
+	sized  uint64 // what a symbol says
+	table  int    // index in pclntab; -1: none
+	number bool   // has no name, only a number
+	gap    bool   // no function that anything names
+	pair   int    // index of its counterpart in the other image; -1: none
 }
 
 // findFuncs splits all code into functions: those of pclntab, then those that
@@ -167,7 +168,7 @@ func (m *image) nameFrames() {
 	for i := range m.funcs {
 		if m.funcs[i].name == "" {
 			n++
-			m.funcs[i].name = fmt.Sprintf("function #%d", n)
+			m.funcs[i].name, m.funcs[i].number = fmt.Sprintf("function #%d", n), true
 		}
 	}
 }
@@ -188,12 +189,21 @@ func (m *image) funcAt(addr uint64) int {
 // Functions that only have a number are paired by their code where their
 // counts differ.
 func pairFuncs(a, b *image) {
+	apart := len(a.numbered()) != len(b.numbered())
+	if apart {
+		pairNumbered(a, b)
+	}
 	index := make(map[string][]int, len(b.funcs))
 	for i := range b.funcs {
-		index[b.funcs[i].name] = append(index[b.funcs[i].name], i)
+		if !b.funcs[i].number || !apart {
+			index[b.funcs[i].name] = append(index[b.funcs[i].name], i)
+		}
 	}
 	for i := range a.funcs {
 		name := a.funcs[i].name
+		if a.funcs[i].number && apart {
+			continue
+		}
 		if rest := index[name]; len(rest) > 0 {
 			a.funcs[i].pair, b.funcs[rest[0]].pair = rest[0], i
 			index[name] = rest[1:]
