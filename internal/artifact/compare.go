@@ -22,6 +22,8 @@ type session struct {
 	tmp   *spool
 	slots chan struct{} // of workers beside the first
 
+	finder archive.Finder
+
 	mu     sync.Mutex
 	counts Counts
 	unread []string

@@ -89,7 +89,7 @@ func (c closing) Close() error {
 func (s *session) encoder(p place, shipped, rebuilt blob, open func() (io.ReadCloser, error)) (Cause, error) {
 	c := Cause{Name: string(archive.CauseEncoder), Where: p.where, Proved: true, Proof: proofDecoded}
 	find := func(of blob) (string, error) {
-		return archive.FindEncoder(s.ctx, func() (io.Reader, func(), error) {
+		return s.finder.Find(s.ctx, func() (io.Reader, func(), error) {
 			r, err := open()
 			if err != nil {
 				return nil, nil, err

@@ -22,10 +22,19 @@ type encoder struct {
 // encoders are those that can be had: the standard library's, which is Go's up to
 // 1.26 where that toolchain built this program; klauspost/compress, from which
 // Go's of 1.27 was taken and whose output is the same at each level but the
-// default, which there is 6; zlib.
+// default, which there is 6; zlib and GNU gzip. The likely ones come first.
 var encoders = sync.OnceValue(func() []encoder {
 	var all []encoder
 	for _, level := range []int{6, 9, 1, 5, 8, 7, 4, 3, 2, 0, -2} {
+		if level > 0 {
+			for _, gnu := range []bool{false, true} {
+				name := levelName("zlib", level)
+				if gnu {
+					name = levelName("GNU gzip", level)
+				}
+				all = append(all, encoder{name, func(w io.Writer) (io.WriteCloser, error) { return newZEncoder(w, level, gnu), nil }})
+			}
+		}
 		if !sameAsNew() {
 			all = append(all, encoder{levelName("Go up to 1.26", level), func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, level) }})
 		}
@@ -65,14 +74,57 @@ func sameAsNew() bool {
 // trial is how much of a content is encoded to see whether an encoder fits.
 const trial = 128 << 10
 
-// FindEncoder names the encoder that makes the deflate stream in stored out of
-// the content that open gives, or says nothing.
-func FindEncoder(ctx context.Context, open func() (io.Reader, func(), error), stored *io.SectionReader) (string, error) {
+// Finder finds encoders. It tries the one that was found last before the others,
+// and gives up on archives whose encoder it does not know.
+type Finder struct {
+	mu     sync.Mutex
+	last   int
+	misses int
+	hits   int
+}
+
+// giveUp is after how many contents without any success nothing more is tried.
+const giveUp = 16
+
+func (f *Finder) order() (all []int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hits == 0 && f.misses >= giveUp {
+		return nil
+	}
+	all = append(all, f.last)
+	for i := range encoders() {
+		if i != f.last {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+func (f *Finder) found(i int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i < 0 {
+		f.misses++
+		return
+	}
+	f.hits++
+	f.last = i
+}
+
+// Find names the encoder that makes the deflate stream in stored out of the
+// content that open gives, or says nothing.
+func (f *Finder) Find(ctx context.Context, open func() (io.Reader, func(), error), stored *io.SectionReader) (string, error) {
+	order := f.order()
+	if len(order) == 0 {
+		return "", nil
+	}
 	head, whole, err := trialOf(open)
 	if err != nil {
 		return "", err
 	}
-	for _, e := range encoders() {
+	for _, i := range order {
+		e := encoders()[i]
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
@@ -84,9 +136,11 @@ func FindEncoder(ctx context.Context, open func() (io.Reader, func(), error), st
 			return "", err
 		}
 		if fits {
+			f.found(i)
 			return e.name, nil
 		}
 	}
+	f.found(-1)
 	return "", nil
 }
 
