@@ -8,6 +8,10 @@ type edit struct{ a0, a1, b0, b1 int }
 // lines cuts a text; each line keeps its end.
 func lines(b []byte) [][]byte { return bytes.SplitAfter(b, []byte("\n")) }
 
+// maxDiffWork is how many lines are looked at in all: texts can be made for which
+// each anchor cuts off a line or two. What is left then is one difference.
+const maxDiffWork = 20_000_000
+
 // diffLines finds the stretches in which two texts differ. Lines that are there
 // once in each anchor the comparison (patience diff), so the time is n log n
 // whatever the texts are; between anchors only the common ends are taken off.
@@ -15,7 +19,7 @@ func diffLines(a, b [][]byte) []edit {
 	var out []edit
 	type span struct{ a0, a1, b0, b1 int }
 	work := []span{{0, len(a), 0, len(b)}}
-	for depth := 0; len(work) > 0; depth++ {
+	for budget := maxDiffWork; len(work) > 0; {
 		s := work[len(work)-1]
 		work = work[:len(work)-1]
 		for s.a0 < s.a1 && s.b0 < s.b1 && bytes.Equal(a[s.a0], b[s.b0]) {
@@ -27,7 +31,10 @@ func diffLines(a, b [][]byte) []edit {
 		if s.a0 == s.a1 && s.b0 == s.b1 {
 			continue
 		}
-		anchors := anchored(a[s.a0:s.a1], b[s.b0:s.b1])
+		var anchors [][2]int
+		if budget -= s.a1 - s.a0 + s.b1 - s.b0; budget > 0 {
+			anchors = anchored(a[s.a0:s.a1], b[s.b0:s.b1])
+		}
 		if len(anchors) == 0 {
 			out = append(out, edit{s.a0, s.a1, s.b0, s.b1})
 			continue

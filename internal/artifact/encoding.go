@@ -52,7 +52,7 @@ func (s *session) encoding(f archive.Format, p place, a, b blob, x, y layer, i i
 	if err != nil || eq {
 		return out, err
 	}
-	c, err := s.encoder(p, ra, rb, func() (io.ReadCloser, error) { return s.content(a, x) })
+	c, err := s.encoder(p, ra, rb, func() (io.ReadCloser, error) { return s.content(a, x) }, func() (io.ReadCloser, error) { return s.content(b, y) })
 	out.causes = append(out.causes, c)
 	return out, err
 }
@@ -84,11 +84,14 @@ func (c closing) Close() error {
 	return nil
 }
 
-// encoder names who wrote two deflate streams of one content, where they are
-// found by encoding it again.
-func (s *session) encoder(p place, shipped, rebuilt blob, open func() (io.ReadCloser, error)) (Cause, error) {
+// opener opens a decoded content.
+type opener func() (io.ReadCloser, error)
+
+// encoder names who wrote two deflate streams, where they are found by encoding
+// their contents again.
+func (s *session) encoder(p place, shipped, rebuilt blob, a, b opener) (Cause, error) {
 	c := Cause{Name: string(archive.CauseEncoder), Where: p.where, Proved: true, Proof: proofDecoded}
-	find := func(of blob) (string, error) {
+	find := func(of blob, open opener) (string, error) {
 		return s.finder.Find(s.ctx, func() (io.Reader, func(), error) {
 			r, err := open()
 			if err != nil {
@@ -98,7 +101,7 @@ func (s *session) encoder(p place, shipped, rebuilt blob, open func() (io.ReadCl
 		}, of.SectionReader)
 	}
 	var na, nb string
-	err := s.both(func() (err error) { na, err = find(shipped); return }, func() (err error) { nb, err = find(rebuilt); return })
+	err := s.both(func() (err error) { na, err = find(shipped, a); return }, func() (err error) { nb, err = find(rebuilt, b); return })
 	if err != nil {
 		return c, err
 	}

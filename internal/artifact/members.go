@@ -302,9 +302,10 @@ func (s *session) recoded(p place, m *archive.Matching, t *task) error {
 	stored := func(e *archive.Entry, src *io.SectionReader) blob {
 		return blob{io.NewSectionReader(src, e.Off, e.Size), e.Name}
 	}
-	c, err := s.encoder(p, stored(t.pair.A, t.rawA), stored(t.pair.B, t.rawB), func() (io.ReadCloser, error) {
-		return io.NopCloser(io.NewSectionReader(t.a, 0, t.a.Size())), nil
-	})
+	whole := func(b blob) opener {
+		return func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(b, 0, b.Size())), nil }
+	}
+	c, err := s.encoder(p, stored(t.pair.A, t.rawA), stored(t.pair.B, t.rawB), whole(t.a), whole(t.b))
 	t.out.causes = append(t.out.causes, c)
 	return err
 }

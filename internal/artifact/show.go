@@ -146,7 +146,9 @@ func (p *printer) causes(r *Report) {
 		}
 		c := g.first
 		head := at(c.Where, c.Name)
-		if g.places > 1 {
+		if g.places > 1 && c.Where == "" {
+			head = fmt.Sprintf("%s of %d fields, the first", c.Name, g.places)
+		} else if g.places > 1 {
 			head = fmt.Sprintf("%s in %d places, the first %s", c.Name, g.places, shorten(c.Where, 120))
 		}
 		if c.Members > 0 && c.Example != "" {

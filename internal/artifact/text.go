@@ -10,6 +10,11 @@ import (
 // context is how many lines that both have stand around a difference.
 const around = 2
 
+// maxLines bounds the memory that a comparison by lines takes.
+const maxLines = 400_000
+
+var newline = []byte("\n")
+
 // texts compares two texts by lines.
 func (s *session) texts(p place, a, b blob) (outcome, error) {
 	if max(a.Size(), b.Size()) > s.o.Text {
@@ -23,6 +28,10 @@ func (s *session) texts(p place, a, b blob) (outcome, error) {
 	y, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
 	if err != nil {
 		return outcome{}, err
+	}
+	if max(bytes.Count(x, newline), bytes.Count(y, newline)) > maxLines {
+		s.skip(p.where, fmt.Errorf("a text of more than %d lines is compared by bytes", maxLines))
+		return s.bytes(p, a, b), s.ctx.Err()
 	}
 	if c := s.documented(p, x, y); c != nil {
 		return outcome{verdict: Explained, rung: RungLines, causes: c}, nil

@@ -23,8 +23,10 @@ func tree(t *testing.T) string {
 	for _, n := range []string{"bin/tool", "share/a.txt", "share/b.txt", "src/main.go"} {
 		write(t, filepath.Join(dir, n), "content of "+n+"\n", 0o644)
 	}
-	if err := os.Symlink("a.txt", filepath.Join(dir, "share/link")); err != nil {
-		t.Fatal(err)
+	for name, target := range map[string]string{"share/link": "a.txt", "share/loop": "loop", "share/up": "../share"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
@@ -135,6 +137,7 @@ func TestBounds(t *testing.T) {
 		"members": {many("b"), tarOf(t, []file{{name: "c", kind: '0', mode: 0o644, time: day}}), artifact.Options{}, "more than 200000 members"},
 		"depth":   {deep("one"), deep("two"), artifact.Options{}, "more than 8 layers"},
 		"spool":   {gzipOf(t, zeros[:1<<20], 9), gzipOf(t, zeros[:1<<21], 9), artifact.Options{Spool: 1 << 16}, "--max-spool"},
+		"lines":   {bytes.Repeat([]byte("\n"), 500_000), bytes.Repeat([]byte("\n"), 500_001), artifact.Options{}, "more than 400000 lines"},
 		"text":    {bytes.Repeat([]byte("a\n"), 1000), bytes.Repeat([]byte("b\n"), 1000), artifact.Options{Text: 100}, "more than 100 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
