@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -226,7 +225,7 @@ func put(path string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(f, string(body))
+	_, err = f.Write(body)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}

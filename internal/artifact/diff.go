@@ -17,8 +17,7 @@ const maxDiffWork = 20_000_000
 // whatever the texts are; between anchors only the common ends are taken off.
 func diffLines(a, b [][]byte) []edit {
 	var out []edit
-	type span struct{ a0, a1, b0, b1 int }
-	work := []span{{0, len(a), 0, len(b)}}
+	work := []edit{{0, len(a), 0, len(b)}}
 	for budget := maxDiffWork; len(work) > 0; {
 		s := work[len(work)-1]
 		work = work[:len(work)-1]
@@ -36,17 +35,17 @@ func diffLines(a, b [][]byte) []edit {
 			anchors = anchored(a[s.a0:s.a1], b[s.b0:s.b1])
 		}
 		if len(anchors) == 0 {
-			out = append(out, edit{s.a0, s.a1, s.b0, s.b1})
+			out = append(out, s)
 			continue
 		}
 		// The last stretch first on the stack, so that edits come out in order.
-		next := span{s.a1, s.a1, s.b1, s.b1}
+		next := edit{s.a1, s.a1, s.b1, s.b1}
 		for i := len(anchors) - 1; i >= 0; i-- {
 			x, y := s.a0+anchors[i][0], s.b0+anchors[i][1]
-			work = append(work, span{x + 1, next.a0, y + 1, next.b0})
-			next = span{x, x, y, y}
+			work = append(work, edit{x + 1, next.a0, y + 1, next.b0})
+			next = edit{x, x, y, y}
 		}
-		work = append(work, span{s.a0, next.a0, s.b0, next.b0})
+		work = append(work, edit{s.a0, next.a0, s.b0, next.b0})
 	}
 	return out
 }
