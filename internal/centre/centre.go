@@ -78,6 +78,7 @@ type Node struct {
 	pending    *witness.Pending   // checkpoints of the mirror
 	holdings   *holdings.Holdings // nil where there is no mirror
 	stale      stale
+	farm       farming
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -167,6 +168,9 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	if n.db, err = store.Open(ctx, n.cfg.Database.in(n.dir)); err != nil {
+		return err
+	}
+	if err = n.openFarm(ctx); err != nil {
 		return err
 	}
 	if err = n.loadCircle(ctx); err != nil {
@@ -271,6 +275,7 @@ func (n *Node) release(ctx context.Context) error {
 		errs = append(errs, n.witness.Close())
 	}
 	n.quorum.close()
+	errs = append(errs, n.farm.close())
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"vitrine.example/digest"
 	"vitrine.example/internal/ledger"
 )
 
@@ -53,6 +54,9 @@ type Config struct {
 	WithheldAfter      string   `toml:"withheld-after"`
 	CheckpointInterval string   `toml:"checkpoint-interval"`
 	WitnessPolicy      string   `toml:"witness-policy"`
+	FarmListen         string   `toml:"farm-listen"`
+	FarmWorkers        []string `toml:"farm-workers"`
+	FarmDatabase       Database `toml:"farm-database"`
 	LogLevel           string   `toml:"log-level"`
 	LogFormat          string   `toml:"log-format"`
 
@@ -62,6 +66,7 @@ type Config struct {
 	level    slog.Level
 	proxies  []netip.Prefix
 	hosts    hosts
+	workers  map[digest.Digest]string
 }
 
 // Database is a file path or a postgres:// URL. It prints without a password.
@@ -236,6 +241,9 @@ func (c *Config) check() (key string, err error) {
 	if c.hosts, err = parseHosts(c.Hosts); err != nil {
 		return "hosts", err
 	}
+	if c.workers, err = parseWorkers(c.FarmWorkers); err != nil {
+		return "farm-workers", err
+	}
 	for _, k := range []struct {
 		key string
 		err error
@@ -253,6 +261,8 @@ func (c *Config) check() (key string, err error) {
 		{"witness-per-second", checkRange(c.WitnessPerSecond, 1, 10_000)},
 		{"mirror-content-bytes", checkRange(c.MirrorContentBytes, 0, 1<<50)},
 		{"witness-policy", checkOptionalPath(c.WitnessPolicy)},
+		{"farm-listen", checkListen(c.FarmListen, true, false)},
+		{"farm-database", checkFarmDatabase(c.FarmDatabase)},
 		{"log-level", c.level.UnmarshalText([]byte(c.LogLevel))},
 		{"log-format", checkFormat(c.LogFormat)},
 	} {

@@ -71,6 +71,7 @@ func Doctor(ctx context.Context, dir string) []Finding {
 	e.databaseAndLog(ctx)
 	e.contents(ctx)
 	e.listeners(ctx)
+	e.farm(ctx)
 	return e.found
 }
 
@@ -335,7 +336,7 @@ func (e *examination) contents(ctx context.Context) {
 // it is the node that has them.
 func (e *examination) listeners(ctx context.Context) {
 	for _, l := range []struct{ name, addr string }{
-		{"listen", e.cfg.Listen}, {"metrics-listen", e.cfg.MetricsListen}, {"add-listen", e.cfg.AddListen},
+		{"listen", e.cfg.Listen}, {"metrics-listen", e.cfg.MetricsListen}, {"add-listen", e.cfg.AddListen}, {"farm-listen", e.cfg.FarmListen},
 	} {
 		if l.addr == "" {
 			continue
@@ -348,7 +349,7 @@ func (e *examination) listeners(ctx context.Context) {
 			e.ok(l.name, "%s is free", l.addr)
 		case e.held && e.answers(ctx, l.addr):
 			e.ok(l.name, "%s answers", l.addr)
-		case e.held && l.name == "add-listen":
+		case e.held && (l.name == "add-listen" || l.name == "farm-listen"):
 			e.ok(l.name, "%s is in use", l.addr)
 		default:
 			e.bad(l.name, "stop the other program or choose another address", "%v", err)

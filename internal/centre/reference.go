@@ -39,6 +39,9 @@ var configKeys = []configKey{
 	{"withheld-after", "24h", nil, "How long something that a mirrored log names may be missing before the node says in its own log that it is withheld, from 1m to 8760h."},
 	{"checkpoint-interval", "100ms", nil, "Shortest time between two checkpoints, from 100ms to 1m."},
 	{"witness-policy", "", nil, "C2SP tlog-policy with the witnesses that cosign the own log and how many of them must, before anything is published: a file, relative to the directory; empty for none. Each witness line needs a URL."},
+	{"farm-listen", "", nil, "Address at which workers fetch rebuilds, such as 192.0.2.7:8444; empty for none. TLS with known keys on both sides, so no proxy can stand before it. The node's key keys/farm.pem is made when it is needed; `vitrine doctor` shows its ID, which workers are given."},
+	{"farm-workers", []string{}, nil, "Workers that may fetch rebuilds, name=keyid; `vitrine worker` prints the ID of its key. The name stands in the node's own records of attempts. Workers are trusted: what they answer is what the node signs."},
+	{"farm-database", "", nil, "postgres:// URL of a queue of rebuilds that several nodes of one organisation share; empty for a queue in the node's own database. Leave the password out of the URL: PGPASSFILE and ~/.pgpass are read."},
 	{"log-level", "info", nil, "How much the node says of its work: debug, info, warn or error."},
 	{"log-format", "text", nil, "text or json."},
 }

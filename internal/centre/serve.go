@@ -132,8 +132,12 @@ func (n *Node) listen(ctx context.Context, site http.Handler) (out []*listener, 
 		}
 		out = append(out, &listener{a.name, web.LimitListener(l), web.NewServer(a.h, n.log)})
 	}
+	workers, failed := n.farmListener(ctx)
+	if workers != nil {
+		out = append(out, workers)
+	}
 	through, err := n.throughBastions(site)
-	if err != nil {
+	if err = errors.Join(failed, err); err != nil {
 		for _, o := range out {
 			err = errors.Join(err, o.Close())
 		}

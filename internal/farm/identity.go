@@ -9,10 +9,14 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
+	"os"
+	"path/filepath"
 	"time"
 
 	"vitrine.example/digest"
+	"vitrine.example/key"
 )
 
 // Identity is the key by which a node or a worker is known to the other side.
@@ -42,6 +46,53 @@ func NewIdentity(k crypto.Signer) (*Identity, error) {
 		return nil, fmt.Errorf("making a certificate: %w", err)
 	}
 	return &Identity{id: id, cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k}}, nil
+}
+
+// ReadIdentity reads the identity of the private key in a file.
+func ReadIdentity(path string) (*Identity, error) {
+	k, err := key.ReadPrivateFile(path)
+	if err != nil {
+		return nil, err
+	}
+	i, err := NewIdentity(k)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return i, nil
+}
+
+// OpenIdentity is [ReadIdentity], and makes the key where there is no file.
+func OpenIdentity(path string) (*Identity, error) {
+	i, err := ReadIdentity(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return i, err
+	}
+	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) { // another process was quicker
+		return nil, fmt.Errorf("making the key %s: %w", path, err)
+	}
+	return ReadIdentity(path)
+}
+
+// makeKey writes a new key, whole or not at all, durably, and over nothing.
+func makeKey(path string) error {
+	k, err := key.Generate(key.Ed25519, nil)
+	if err != nil {
+		return err
+	}
+	text, err := key.MarshalPrivate(k)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Link(f.Name(), path)
+	}
+	return errors.Join(err, os.Remove(f.Name()))
 }
 
 // ID is what the other side must know.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
@@ -178,4 +179,11 @@ func reply(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(b) // a worker that is gone asks again
 	return nil
+}
+
+// Prepare sets a server up for workers: they send logs and explanations, and
+// fetch toolchains, over slow lines too, and every one of them is known by name.
+func Prepare(srv *http.Server) {
+	srv.ReadTimeout, srv.WriteTimeout = 10*time.Minute, time.Hour
+	srv.IdleTimeout = 5 * time.Minute // an idle worker comes every few seconds
 }
