@@ -75,7 +75,7 @@ func (n *Node) farmListener(ctx context.Context) (*listener, error) {
 		return nil, fmt.Errorf("listening on %s for farm: %w", n.cfg.FarmListen, err)
 	}
 	knows := func(id digest.Digest) bool { return n.farm.worker(id) != "" }
-	h := &farm.Server{Office: n.office(), Name: n.farm.worker, Log: n.log}
+	h := &farm.Server{Office: n.office(), Name: n.farm.worker, Holder: n.farm.queue.Holder, Log: n.log}
 	srv := web.NewServer(h.Handler(), n.log)
 	farm.Prepare(srv)
 	n.log.Info("workers know this node by its farm key", "id", me.ID(), "workers", len(n.farm.workers))

@@ -56,11 +56,11 @@ func TestNodesShareAQueue(t *testing.T) {
 	check(t, err)
 	t.Cleanup(func() { _ = a.Close(context.Background()) })
 	serveNode(t, server)
-	order := farm.Ask{
-		Node: "asia.example", Origin: "vendor.example", Product: "pkg:generic/app", Version: "1",
-		Order: rebuild.Order{Release: digest.Of([]byte("release")), Recipe: digest.Of([]byte("recipe")), Task: rebuild.Task{Limits: recipe.DefaultLimits()}},
-	}
-	order.Refused, order.Order.Task = "", rebuild.Task{Limits: recipe.DefaultLimits(), Job: &recipe.Job{Kind: recipe.JobKind, Outputs: []string{"/out"}}}
+	order := farm.Ask{Node: "asia.example", Origin: "vendor.example", Product: "pkg:generic/app", Version: "1", Order: rebuild.Order{
+		Release: digest.Of([]byte("release")), Recipe: digest.Of([]byte("recipe")),
+		Shipped: []rebuild.Shipped{{Name: "app", SHA256: digest.Of([]byte("app")), Size: 3}},
+		Task:    rebuild.Task{Limits: recipe.DefaultLimits(), Job: &recipe.Job{Kind: recipe.JobKind, Outputs: []string{"/out"}}},
+	}}
 	id, _, err := a.Queue().Add(t.Context(), order)
 	check(t, err)
 	node, err := farm.ReadIdentity(filepath.Join(server, farmKeyFile))

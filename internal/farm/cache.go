@@ -25,7 +25,13 @@ type Cache struct {
 	dir  string
 	max  int64
 	mu   sync.Mutex
-	gate map[digest.Digest]*sync.Mutex // one fetches, the others wait
+	gate map[digest.Digest]*gate // one fetches, the others wait
+}
+
+// gate lets one at a time through, as long as somebody is at it.
+type gate struct {
+	turn  chan struct{} // has room for who is through
+	users int
 }
 
 // OpenCache uses a directory for at most so many bytes.
@@ -42,15 +48,18 @@ func OpenCache(dir string, max int64) (*Cache, error) {
 			return nil, fmt.Errorf("cache: %w", err)
 		}
 	}
-	return &Cache{dir: dir, max: max, gate: map[digest.Digest]*sync.Mutex{}}, nil
+	return &Cache{dir: dir, max: max, gate: map[digest.Digest]*gate{}}, nil
 }
 
 // Get opens content, which it fetches where it is not there. What is read is
 // checked; where it is wrong, the read ends with an error and the next Get fetches.
 func (c *Cache) Get(ctx context.Context, d digest.Digest, size int64, fetch func() (io.ReadCloser, error)) (io.ReadCloser, error) {
 	path := filepath.Join(c.dir, d.String())
-	g := c.lock(d)
-	defer g.Unlock()
+	leave, err := c.enter(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if f, err := os.Open(path); err == nil {
 		now := time.Now()
 		_ = os.Chtimes(path, now, now) // only the order of eviction
@@ -60,7 +69,7 @@ func (c *Cache) Get(ctx context.Context, d digest.Digest, size int64, fetch func
 	if err != nil {
 		return nil, err
 	}
-	err = fill(path, io.MultiReader(checked(r, d, size)))
+	err = fill(path, checked(r, d, size))
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", d, err)
 	}
@@ -72,16 +81,30 @@ func (c *Cache) Get(ctx context.Context, d digest.Digest, size int64, fetch func
 	return checked(f, d, size), nil
 }
 
-func (c *Cache) lock(d digest.Digest) *sync.Mutex {
+// enter waits until nobody else is at the content of d.
+func (c *Cache) enter(ctx context.Context, d digest.Digest) (leave func(), err error) {
 	c.mu.Lock()
 	g := c.gate[d]
 	if g == nil {
-		g = &sync.Mutex{}
+		g = &gate{turn: make(chan struct{}, 1)}
 		c.gate[d] = g
 	}
+	g.users++
 	c.mu.Unlock()
-	g.Lock()
-	return g
+	gone := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if g.users--; g.users == 0 {
+			delete(c.gate, d)
+		}
+	}
+	select {
+	case g.turn <- struct{}{}:
+		return func() { <-g.turn; gone() }, nil
+	case <-ctx.Done():
+		gone()
+		return nil, ctx.Err()
+	}
 }
 
 // evict removes what was used longest ago until the rest has room; keep stays.
@@ -127,7 +150,8 @@ func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	r.hash.Write(p[:n])
 	r.left -= int64(n)
-	if r.left < 0 || errors.Is(err, io.EOF) && (r.left != 0 || digest.Digest(r.hash.Sum(nil)) != r.want) {
+	over := r.left == 0 && digest.Digest(r.hash.Sum(nil)) != r.want // also for who stops at the last byte
+	if r.left < 0 || over || r.left > 0 && errors.Is(err, io.EOF) {
 		if r.bad != nil {
 			r.bad()
 		}

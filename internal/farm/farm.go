@@ -51,6 +51,8 @@ var (
 	// ErrLost says that a lease is no longer the holder's: it ended, or the order
 	// was given up. The holder stops and forgets the order.
 	ErrLost = errors.New("the lease is lost")
+	// ErrRefused says that what a worker gave cannot be taken, now or later.
+	ErrRefused = errors.New("refused")
 	// ErrUnknown says that there is no such order.
 	ErrUnknown = errors.New("no such rebuild")
 	// ErrState says that an order is not in the state that is asked for.
@@ -140,7 +142,8 @@ type Progress struct {
 type Held struct {
 	ID    int64         `json:"id"`
 	Epoch int64         `json:"epoch"`
-	Until time.Time     `json:"until"`
+	Until time.Time     `json:"until"` // by the node's clock
+	Lasts int64         `json:"lasts"` // milliseconds from the taking, by any clock
 	Order rebuild.Order `json:"order"`
 }
 

@@ -2,6 +2,7 @@ package farm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,12 +17,14 @@ import (
 type Office interface {
 	// Take leases an order; nil where there is none.
 	Take(ctx context.Context, worker string) (*Held, error)
-	// Renew keeps the lease; [ErrLost] where it is another's.
-	Renew(ctx context.Context, id, epoch int64, p Progress) (until time.Time, err error)
-	// Log appends to the log of the lease.
+	// Renew keeps the lease, and returns for how long; [ErrLost] where it is another's.
+	Renew(ctx context.Context, id, epoch int64, p Progress) (time.Duration, error)
+	// Log appends to the log of the lease; [ErrRefused] where that can never be taken.
 	Log(ctx context.Context, id, epoch, start int64, data []byte) error
-	// Finish ends the lease.
+	// Finish ends the lease; [ErrRefused] where the answer can never be taken.
 	Finish(ctx context.Context, id, epoch int64, a *Answer) error
+	// Return gives the lease back, so that somebody else may have it at once.
+	Return(ctx context.Context, id, epoch int64) error
 	// Content opens what the order of the lease needs. Whoever reads checks the
 	// digest and the size.
 	Content(ctx context.Context, id, epoch int64, d digest.Digest) (io.ReadCloser, error)
@@ -41,7 +44,7 @@ func (l *Local) Take(ctx context.Context, worker string) (*Held, error) {
 }
 
 // Renew is [Queue.Renew].
-func (l *Local) Renew(ctx context.Context, id, epoch int64, p Progress) (time.Time, error) {
+func (l *Local) Renew(ctx context.Context, id, epoch int64, p Progress) (time.Duration, error) {
 	return l.Queue.Renew(ctx, id, epoch, p)
 }
 
@@ -55,6 +58,14 @@ func (l *Local) Finish(ctx context.Context, id, epoch int64, a *Answer) error {
 	return l.Queue.Finish(ctx, id, epoch, a)
 }
 
+// Return is [Queue.Return].
+func (l *Local) Return(ctx context.Context, id, epoch int64) error {
+	return l.Queue.Return(ctx, id, epoch)
+}
+
+// errNeedless is the answer to who asks for more than the order needs.
+var errNeedless = errors.New("the order does not need it")
+
 // Content opens content of the store, whatever its access class: the lease is
 // the right to it.
 func (l *Local) Content(ctx context.Context, id, epoch int64, d digest.Digest) (io.ReadCloser, error) {
@@ -64,7 +75,7 @@ func (l *Local) Content(ctx context.Context, id, epoch int64, d digest.Digest) (
 	}
 	size, ok := need(o, d)
 	if !ok {
-		return nil, fmt.Errorf("rebuild %d does not need %s", id, d)
+		return nil, fmt.Errorf("rebuild %d: %s: %w", id, d, errNeedless)
 	}
 	r, _, err := l.Store.Open(ctx, d)
 	if err != nil && l.Fetch != nil {

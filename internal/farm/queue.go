@@ -31,8 +31,8 @@ func (q *Queue) Add(ctx context.Context, a Ask) (id int64, added bool, err error
 	if err != nil {
 		return 0, false, err
 	}
-	if a.Node == "" || a.Order.Release.IsZero() {
-		return 0, false, errors.New("a rebuild needs a node and a release")
+	if a.Node == "" || a.Order.Release.IsZero() || len(a.Order.Shipped) == 0 {
+		return 0, false, errors.New("a rebuild needs a node, a release and its artifacts")
 	}
 	err = q.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		id, added = 0, false
@@ -111,7 +111,7 @@ func (q *Queue) Take(ctx context.Context, worker string) (*Held, error) {
 		if err != nil {
 			return err
 		}
-		h = &Held{ID: id, Epoch: epoch + 1, Until: until.UTC()}
+		h = &Held{ID: id, Epoch: epoch + 1, Until: until.UTC(), Lasts: q.lease().Milliseconds()}
 		return decode(body, &h.Order, MaxOrder, "the order")
 	})
 	if err != nil {
@@ -157,25 +157,27 @@ func (q *Queue) reap(ctx context.Context, tx *store.Tx, now time.Time) error {
 	return nil
 }
 
-// Renew says that the worker is alive and what it does.
-func (q *Queue) Renew(ctx context.Context, id, epoch int64, p Progress) (until time.Time, err error) {
-	err = q.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+// Renew says that the worker is alive and what it does, and returns how long the
+// lease lasts from now on.
+func (q *Queue) Renew(ctx context.Context, id, epoch int64, p Progress) (time.Duration, error) {
+	err := q.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now := q.Now()
-		until = now.Add(q.lease()).UTC()
+		until := now.Add(q.lease())
 		return held(tx.ExecContext(ctx, `UPDATE farm_order SET until = $1, stage = $2, done = $3, total = $4, changed = $5
 			WHERE id = $6 AND epoch = $7 AND state = 1`, until.UnixMicro(), line(p.Stage), p.Done, p.Total, now.UnixMicro(), id, epoch))
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("renewing the lease on rebuild %d: %w", id, err)
+		return 0, fmt.Errorf("renewing the lease on rebuild %d: %w", id, err)
 	}
-	return until, nil
+	return q.lease(), nil
 }
 
-// Log appends to the log of a lease. A chunk that is there already, whole, is no
-// error, so that it may be given again; one that leaves a gap is.
+// Log appends to the log of a lease. What is there already is not taken again: a
+// worker that was not told so gives the same bytes once more, and perhaps with
+// more behind them. A chunk that leaves a gap is refused.
 func (q *Queue) Log(ctx context.Context, id, epoch, start int64, data []byte) error {
-	if len(data) == 0 || len(data) > MaxChunk || start < 0 || start+int64(len(data)) > MaxLog {
-		return fmt.Errorf("log of rebuild %d: %d bytes at %d: want 1 to %d, and %d in all", id, len(data), start, MaxChunk, MaxLog)
+	if len(data) == 0 || len(data) > MaxChunk || start < 0 || start > MaxLog-int64(len(data)) {
+		return fmt.Errorf("log of rebuild %d: %w: %d bytes at %d: want 1 to %d, and %d in all", id, ErrRefused, len(data), start, MaxChunk, MaxLog)
 	}
 	err := q.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var size int64
@@ -187,123 +189,19 @@ func (q *Queue) Log(ctx context.Context, id, epoch, start int64, data []byte) er
 			return err
 		case start+int64(len(data)) <= size:
 			return nil
-		case start != size:
-			return fmt.Errorf("%d bytes are there, and the next begin at %d", size, start)
+		case start > size:
+			return fmt.Errorf("%w: %d bytes are there, and the next begin at %d", ErrRefused, size, start)
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO farm_log (order_id, epoch, start, data) VALUES ($1, $2, $3, $4)`, id, epoch, start, data); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO farm_log (order_id, epoch, start, data) VALUES ($1, $2, $3, $4)`, id, epoch, size, data[size-start:]); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE farm_order SET log_size = $1 WHERE id = $2`, size+int64(len(data)), id)
+		_, err = tx.ExecContext(ctx, `UPDATE farm_order SET log_size = $1 WHERE id = $2`, start+int64(len(data)), id)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("log of rebuild %d: %w", id, err)
 	}
 	return nil
-}
-
-// Finish ends a lease with what the worker found. Said again it changes nothing.
-func (q *Queue) Finish(ctx context.Context, id, epoch int64, a *Answer) error {
-	if err := a.check(); err != nil {
-		return fmt.Errorf("the end of rebuild %d: %w", id, err)
-	}
-	err := q.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		var tries, size int64
-		var worker string
-		err := tx.QueryRowContext(ctx, `SELECT tries, worker, log_size FROM farm_order WHERE id = $1 AND epoch = $2 AND state = 1`,
-			id, epoch).Scan(&tries, &worker, &size)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ended(ctx, tx, id, epoch)
-		} else if err != nil {
-			return err
-		}
-		return q.end(ctx, tx, id, tries+1, epoch, worker, &a.Attempt, a, size, q.Now())
-	})
-	if err != nil {
-		return fmt.Errorf("the end of rebuild %d: %w", id, err)
-	}
-	return nil
-}
-
-// ended is no error where this lease has ended with an answer already: the
-// worker did not hear that it was taken.
-func ended(ctx context.Context, tx *store.Tx, id, epoch int64) error {
-	var body []byte
-	err := tx.QueryRowContext(ctx, `SELECT body FROM farm_attempt WHERE order_id = $1 AND epoch = $2`, id, epoch).Scan(&body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrLost
-	} else if err != nil {
-		return err
-	}
-	var try rebuild.Attempt
-	if err := decode(body, &try, MaxResult, "the attempt"); err != nil {
-		return err
-	}
-	if try.Reason == statement.ReasonLost {
-		return ErrLost
-	}
-	return nil
-}
-
-// end keeps an attempt and decides what becomes of the order. a is nil where the
-// worker was lost.
-func (q *Queue) end(ctx context.Context, tx *store.Tx, id, n, epoch int64, worker string, try *rebuild.Attempt, a *Answer, size int64, now time.Time) error {
-	outcome := statement.Failed
-	var result, report []byte
-	if a != nil && try.OK() {
-		outcome, report = a.Result.Outcome, a.Report
-		var err error
-		if result, err = encode(&a.Result, MaxResult, "the result"); err != nil {
-			return err
-		}
-	}
-	if err := keepAttempt(ctx, tx, id, n, epoch, worker, try, outcome, size); err != nil {
-		return err
-	}
-	state, ready := Decided, now
-	if wait, again := retry(outcome, try.Reason, n); again {
-		state, ready = Waiting, now.Add(wait)
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE farm_order SET state = $1, ready = $2, tries = $3, outcome = $4, result = $5, report = $6,
-		until = 0, stage = '', changed = $7 WHERE id = $8`,
-		int64(state), ready.UnixMicro(), n, string(outcome), result, report, now.UnixMicro(), id)
-	return err
-}
-
-// retry says whether an order is tried again after its nth attempt, and when.
-func retry(o statement.Outcome, r statement.Reason, n int64) (wait time.Duration, again bool) {
-	switch {
-	case o == statement.Identical:
-		return 0, false
-	case o == statement.Failed && troubled(r):
-		wait = time.Second << min(2*n, 12) // 4 s to about an hour
-		if r == statement.ReasonLost {
-			wait = 0 // somebody else is probably well
-		}
-		return wait, n < TriesTroubled
-	case r == statement.ReasonRecipe || r == statement.ReasonCancelled:
-		return 0, false
-	}
-	return 0, n < TriesFailed
-}
-
-// troubled are the reasons that lie outside the build.
-func troubled(r statement.Reason) bool {
-	switch r {
-	case statement.ReasonLost, statement.ReasonInputs, statement.ReasonArtifact, statement.ReasonEngine, statement.ReasonKilled:
-		return true
-	}
-	return false
-}
-
-func keepAttempt(ctx context.Context, tx *store.Tx, id, n, epoch int64, worker string, try *rebuild.Attempt, o statement.Outcome, size int64) error {
-	body, err := encode(try, MaxResult, "the attempt")
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO farm_attempt (order_id, n, epoch, worker, body, outcome, log_size) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		id, n, epoch, worker, body, string(o), size)
-	return err
 }
 
 // held is ErrLost where nothing was changed.
@@ -324,7 +222,7 @@ func encode(v any, limit int, what string) ([]byte, error) {
 		return nil, fmt.Errorf("writing %s: %w", what, err)
 	}
 	if len(b) > limit {
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are allowed", what, len(b), limit)
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrRefused, what, len(b), limit)
 	}
 	return b, nil
 }

@@ -2,121 +2,15 @@ package farm_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/farm"
 	"vitrine.example/internal/rebuild"
-	"vitrine.example/internal/recipe"
-	"vitrine.example/internal/store"
-	"vitrine.example/internal/store/storetest"
 	"vitrine.example/statement"
 )
-
-const node = "asia.example"
-
-// clock is a time that tests move.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
-
-func each(t *testing.T, f func(t *testing.T, q *farm.Queue, c *clock)) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		c := &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-		f(t, &farm.Queue{DB: db, Lease: time.Minute, Now: c.now}, c)
-	})
-}
-
-func ask(n int) farm.Ask {
-	return farm.Ask{
-		Node: node, Origin: "vendor.example", Product: "pkg:generic/app", Version: fmt.Sprint(n),
-		Order: rebuild.Order{Release: digest.Of(fmt.Append(nil, "release ", n)), Recipe: digest.Of([]byte("recipe")), Task: task()},
-	}
-}
-
-func task() rebuild.Task {
-	return rebuild.Task{Limits: recipe.DefaultLimits(), Job: &recipe.Job{
-		Kind: recipe.JobKind, Clock: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Hostname: "build", CPUs: 1,
-		Env: []string{}, Root: []recipe.Layer{}, Inputs: []recipe.Placed{}, Files: []recipe.File{},
-		Steps: []recipe.Step{{Run: []string{"/bin/true"}, Dir: "/"}}, Outputs: []string{"/out/app"},
-	}}
-}
-
-func add(t *testing.T, q *farm.Queue, a farm.Ask) int64 {
-	t.Helper()
-	id, _, err := q.Add(t.Context(), a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-func take(t *testing.T, q *farm.Queue, worker string) *farm.Held {
-	t.Helper()
-	h, err := q.Take(t.Context(), worker)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-// answer is an attempt that made all outputs.
-func answer(o statement.Outcome) *farm.Answer {
-	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	out := digest.Of([]byte(o))
-	a := &farm.Answer{
-		Attempt: rebuild.Attempt{Engine: "embedded", Started: start, Finished: start.Add(time.Second), Output: out},
-		Result:  rebuild.Result{Outcome: o, Artifacts: []statement.RebuiltArtifact{{Name: "app", Shipped: digest.Of([]byte("app")), Rebuilt: &out, Outcome: o}}},
-	}
-	if o != statement.Identical {
-		a.Report = []byte(`{"why":"it differs"}`)
-	}
-	return a
-}
-
-// trouble is an attempt that made nothing.
-func trouble(r statement.Reason) *farm.Answer {
-	a := answer(statement.Identical)
-	a.Result, a.Report = rebuild.Result{}, nil
-	a.Attempt.Reason, a.Attempt.Detail, a.Attempt.Output = r, "it went wrong", digest.Digest{}
-	return a
-}
-
-func finish(t *testing.T, q *farm.Queue, h *farm.Held, a *farm.Answer) {
-	t.Helper()
-	if err := q.Finish(t.Context(), h.ID, h.Epoch, a); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func row(t *testing.T, q *farm.Queue, id int64) farm.Row {
-	t.Helper()
-	out, err := q.Outcome(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out.Row
-}
 
 func TestFromAskingToSaying(t *testing.T) {
 	each(t, func(t *testing.T, q *farm.Queue, c *clock) {
@@ -358,8 +252,13 @@ func TestLog(t *testing.T) {
 			}
 			all = append(all, chunk...)
 		}
-		if err := q.Log(t.Context(), id, h.Epoch, int64(len(all))+1, []byte("x")); err == nil {
-			t.Error("a gap is taken")
+		// It was not told that the last bytes were taken, and has more now.
+		if err := q.Log(t.Context(), id, h.Epoch, int64(len(all))-5, append(all[len(all)-5:len(all):len(all)], "more"...)); err != nil {
+			t.Error(err)
+		}
+		all = append(all, "more"...)
+		if err := q.Log(t.Context(), id, h.Epoch, int64(len(all))+1, []byte("x")); !errors.Is(err, farm.ErrRefused) {
+			t.Errorf("a gap is taken: %v", err)
 		}
 		if err := q.Log(t.Context(), id, h.Epoch, farm.MaxLog, []byte("x")); err == nil {
 			t.Error("more than the bound is taken")
@@ -396,11 +295,21 @@ func TestAnswersThatSayTwoThings(t *testing.T) {
 			"failed without reason": func(a *farm.Answer) { a.Result.Outcome = statement.Failed },
 			"reason and result":     func(a *farm.Answer) { a.Attempt.Reason = statement.ReasonTime },
 			"ends before it starts": func(a *farm.Answer) { a.Attempt.Finished = a.Attempt.Started.Add(-time.Second) },
+			"not the artifact":      func(a *farm.Answer) { a.Result.Artifacts[0].Shipped = digest.Of([]byte("other")) },
+			"not its name":          func(a *farm.Answer) { a.Result.Artifacts[0].Name = "../app" },
+			"no artifact":           func(a *farm.Answer) { a.Result.Artifacts = nil },
+			"identical, and is not": func(a *farm.Answer) { d := digest.Of([]byte("other")); a.Result.Artifacts[0].Rebuilt = &d },
+			"no engine":             func(a *farm.Answer) { a.Attempt.Engine = "" },
+			"an engine with spaces": func(a *farm.Answer) { a.Attempt.Engine = "my engine" },
+			"a reason of its own":   func(a *farm.Answer) { *a = *trouble("mood") },
+			"a detail of two lines": func(a *farm.Answer) { *a = *trouble(statement.ReasonTime); a.Attempt.Detail = "a\nb" },
+			"nothing made":          func(a *farm.Answer) { a.Attempt.Output = digest.Digest{} },
+			"needless explanation":  func(a *farm.Answer) { a.Report = []byte("{}") },
 			"a long explanation":    func(a *farm.Answer) { a.Report = make([]byte, farm.MaxReport+1) },
 		} {
 			a := answer(statement.Identical)
 			change(a)
-			if err := q.Finish(t.Context(), id, h.Epoch, a); err == nil || errors.Is(err, farm.ErrLost) {
+			if err := q.Finish(t.Context(), id, h.Epoch, a); !errors.Is(err, farm.ErrRefused) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -410,163 +319,71 @@ func TestAnswersThatSayTwoThings(t *testing.T) {
 	})
 }
 
-// Whatever workers do and whenever they come: no order is lost, of each one
-// thing is said, and who was told that its answer counts has its attempt kept.
-func TestLaw(t *testing.T) {
-	// One engine: the other has every query in the tests above.
-	db := storetest.Open(t, storetest.SQLite(t))
-	c := &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	q := &farm.Queue{DB: db, Lease: time.Minute, Now: c.now}
-	n := 0
-	rapid.Check(t, func(t *rapid.T) {
-		var leases []*farm.Held
-		counted := map[int64]int{} // answers that were taken
-		asked := map[int64]bool{}
-		ctx := context.Background()
-		t.Repeat(map[string]func(*rapid.T){
-			"ask": func(t *rapid.T) {
-				n++
-				id, _, err := q.Add(ctx, ask(n))
-				if err != nil {
-					t.Fatal(err)
-				}
-				asked[id] = true
-			},
-			"take": func(t *rapid.T) {
-				h, err := q.Take(ctx, "w")
-				if err != nil {
-					t.Fatal(err)
-				}
-				if h == nil {
-					return
-				}
-				for _, l := range leases {
-					if l.ID == h.ID && l.Epoch >= h.Epoch {
-						t.Fatalf("epoch %d of %d after %d", h.Epoch, h.ID, l.Epoch)
-					}
-				}
-				leases = append(leases, h)
-			},
-			"pass": func(t *rapid.T) { c.pass(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second) },
-			"finish": func(t *rapid.T) {
-				if len(leases) == 0 {
-					return
-				}
-				h := leases[rapid.IntRange(0, len(leases)-1).Draw(t, "lease")]
-				a := rapid.SampledFrom([]*farm.Answer{answer(statement.Identical), answer(statement.Different), trouble(statement.ReasonExited), trouble(statement.ReasonInputs)}).Draw(t, "answer")
-				before := tries(t, q, h.ID)
-				err := q.Finish(ctx, h.ID, h.Epoch, a)
-				switch after := tries(t, q, h.ID); {
-				case err == nil && after == before+1:
-					counted[h.ID]++
-				case err == nil && after == before: // it had answered already
-				case errors.Is(err, farm.ErrLost) && after == before:
-				default:
-					t.Fatalf("%d tries, then %d: %v", before, after, err)
-				}
-			},
-			"say": func(t *rapid.T) {
-				out, err := q.Decided(ctx, node, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if out == nil {
-					return
-				}
-				first, err := q.Draft(ctx, out.ID, fmt.Append(nil, "said ", out.ID))
-				if err != nil || string(first) != fmt.Sprint("said ", out.ID) {
-					t.Fatalf("%q, %v", first, err)
-				}
-				if err := q.Said(ctx, out.ID, out.ID); err != nil {
-					t.Fatal(err)
-				}
-			},
-		})
-		// In the end everybody is well, and all is said.
-		for range 1000 {
-			c.pass(2 * time.Hour)
-			h, err := q.Take(ctx, "well")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if h == nil {
-				break
-			}
-			if err := q.Finish(ctx, h.ID, h.Epoch, answer(statement.Identical)); err != nil {
-				t.Fatal(err)
-			}
-			counted[h.ID]++
+// A lease that is given back is as if it had not been, but for the epoch.
+func TestGivenBack(t *testing.T) {
+	each(t, func(t *testing.T, q *farm.Queue, c *clock) {
+		id := add(t, q, ask(1))
+		h := take(t, q, "w")
+		if err := q.Log(t.Context(), id, h.Epoch, 0, []byte("half a log")); err != nil {
+			t.Fatal(err)
 		}
-		for id := range asked {
-			out, err := q.Outcome(ctx, id)
-			if err != nil || out.State < farm.Decided {
-				t.Fatalf("order %d is lost: %+v, %v", id, out, err)
+		if err := q.Return(t.Context(), id, h.Epoch); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Return(t.Context(), id, h.Epoch); !errors.Is(err, farm.ErrLost) {
+			t.Errorf("given back twice: %v", err)
+		}
+		if r := row(t, q, id); r.State != farm.Waiting || r.Tries != 0 || r.LogSize != 0 {
+			t.Errorf("row %+v", r)
+		}
+		if err := q.Finish(t.Context(), id, h.Epoch, answer(statement.Identical)); !errors.Is(err, farm.ErrLost) {
+			t.Errorf("finished after it was given back: %v", err)
+		}
+		again := take(t, q, "x")
+		if again == nil || again.Epoch != h.Epoch+1 {
+			t.Fatalf("took %+v", again)
+		}
+		for epoch, want := range map[int64]string{again.Epoch: "x", h.Epoch: "", 99: ""} {
+			who, err := q.Holder(t.Context(), id, epoch)
+			if who != want || (want == "") != errors.Is(err, farm.ErrLost) {
+				t.Errorf("epoch %d is held by %q, %v", epoch, who, err)
 			}
-			kept := 0
-			for i, try := range out.Tried {
-				if try.N != int64(i)+1 {
-					t.Fatalf("attempt %d is number %d", i+1, try.N)
-				}
-				if try.Attempt.Reason != statement.ReasonLost {
-					kept++
-				}
-			}
-			if kept != counted[id] {
-				t.Fatalf("order %d: %d answers were taken, %d are kept", id, counted[id], kept)
-			}
+		}
+		finish(t, q, again, answer(statement.Identical))
+		if who, err := q.Holder(t.Context(), id, again.Epoch); who != "x" || err != nil {
+			t.Errorf("held by %q, %v", who, err)
 		}
 	})
 }
 
-func tries(t *rapid.T, q *farm.Queue, id int64) int {
-	out, err := q.Outcome(context.Background(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(out.Tried)
-}
-
-// Many take at once: nothing is taken twice.
-func TestManyTakeAtOnce(t *testing.T) {
+// The clocks of workers and nodes may be any: what is kept can be said.
+func TestClocksOfOthers(t *testing.T) {
 	each(t, func(t *testing.T, q *farm.Queue, c *clock) {
-		const orders = 60
-		for n := range orders {
-			add(t, q, ask(n))
-		}
-		var mu sync.Mutex
-		taken := map[int64]int{}
-		var wg sync.WaitGroup
-		for w := range 6 {
-			wg.Go(func() {
-				for {
-					h, err := q.Take(context.Background(), fmt.Sprint("w", w))
-					if errors.Is(err, store.ErrBusy) {
-						continue
-					}
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if h == nil {
-						return
-					}
-					mu.Lock()
-					taken[h.ID]++
-					mu.Unlock()
-					if err := q.Finish(context.Background(), h.ID, h.Epoch, answer(statement.Identical)); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		for id, n := range taken {
-			if n != 1 {
-				t.Errorf("%d was taken %d times", id, n)
+		id := add(t, q, ask(1))
+		for _, start := range []time.Time{time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			h := take(t, q, "w")
+			c.pass(10 * time.Second)
+			a := answer(statement.Different)
+			a.Attempt.Started, a.Attempt.Finished = start, start.Add(8*time.Second)
+			finish(t, q, h, a)
+			c.pass(-time.Minute) // another node's
+			if err := q.Hurry(t.Context(), id); err != nil && !errors.Is(err, farm.ErrState) {
+				t.Fatal(err)
 			}
 		}
-		if len(taken) != orders {
-			t.Errorf("%d orders were taken, want %d", len(taken), orders)
+		out, err := q.Outcome(t.Context(), id)
+		if err != nil || out.State != farm.Decided || len(out.Tried) != 2 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		var said []rebuild.Said
+		for _, try := range out.Tried {
+			said = append(said, rebuild.Said{Attempt: &try.Attempt, Outcome: try.Outcome})
+			if took := try.Attempt.Finished.Sub(try.Attempt.Started); took != 8*time.Second {
+				t.Errorf("attempt %d took %s", try.N, took)
+			}
+		}
+		if _, err := out.Result.Statement(&out.Order, said, nil); err != nil {
+			t.Errorf("nothing can be said of it: %v", err)
 		}
 	})
 }

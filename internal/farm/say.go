@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"vitrine.example/internal/rebuild"
 	"vitrine.example/internal/store"
@@ -179,31 +178,4 @@ func (q *Queue) Needs(ctx context.Context, id, epoch int64) (*rebuild.Order, err
 		return nil, fmt.Errorf("rebuild %d: %w", id, err)
 	}
 	return &o, nil
-}
-
-// check refuses an answer that says two things.
-func (a *Answer) check() error {
-	try := &a.Attempt
-	switch {
-	case try.Started.IsZero() || try.Finished.Before(try.Started):
-		return errors.New("started, finished: want two times, in this order")
-	case !try.OK() && (a.Result.Outcome != "" || a.Report != nil):
-		return errors.New("a result of an attempt that made nothing")
-	case len(a.Report) > MaxReport:
-		return fmt.Errorf("an explanation of %d bytes, at most %d are allowed", len(a.Report), MaxReport)
-	case try.OK() && a.Result.Outcome.Worse(statement.Failed):
-		return fmt.Errorf("outcome %.40q", a.Result.Outcome)
-	case try.Started.Location() != time.UTC || try.Finished.Location() != time.UTC:
-		return errors.New("started, finished: want UTC")
-	}
-	switch a.Result.Outcome {
-	case statement.Identical, statement.Explained, statement.Different:
-		return nil
-	case "", statement.Failed:
-		if try.OK() {
-			return errors.New("no outcome of an attempt that made all outputs")
-		}
-		return nil
-	}
-	return fmt.Errorf("outcome %.40q, want identical, explained or different", a.Result.Outcome)
 }

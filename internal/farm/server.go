@@ -20,9 +20,12 @@ import (
 // [Identity.ServerTLS] alone: the key of the connection is who asks.
 type Server struct {
 	Office Office
-	// Name gives the worker of a key, "" where the key is not known.
+	// Name gives the worker of a key, "" where the key is not known. It is asked for
+	// each request: whoever is no longer named is out.
 	Name func(id digest.Digest) string
-	Log  *slog.Logger
+	// Holder gives the worker that has or had a lease: nobody else may come with it.
+	Holder func(ctx context.Context, id, epoch int64) (string, error)
+	Log    *slog.Logger
 }
 
 // Paths of the API.
@@ -37,7 +40,7 @@ type taken struct {
 }
 
 type renewal struct {
-	Until string `json:"until"` // RFC 3339 with nanoseconds
+	Lasts int64 `json:"lasts"` // milliseconds from the asking
 }
 
 // Handler serves the API.
@@ -48,6 +51,9 @@ func (s *Server) Handler() http.Handler {
 		if err != nil {
 			return err
 		}
+		if h != nil && r.Context().Err() != nil { // it gave up waiting, and is not told
+			return s.Office.Return(context.WithoutCancel(r.Context()), h.ID, h.Epoch)
+		}
 		return reply(w, taken{h})
 	}))
 	mux.HandleFunc("POST "+pathOf+"{id}/{epoch}/renew", s.of(func(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
@@ -55,20 +61,20 @@ func (s *Server) Handler() http.Handler {
 		if err := read(r, &p, 4<<10); err != nil {
 			return err
 		}
-		until, err := s.Office.Renew(r.Context(), id, epoch, p)
+		lasts, err := s.Office.Renew(r.Context(), id, epoch, p)
 		if err != nil {
 			return err
 		}
-		return reply(w, renewal{until.UTC().Format(timeForm)})
+		return reply(w, renewal{lasts.Milliseconds()})
 	}))
 	mux.HandleFunc("POST "+pathOf+"{id}/{epoch}/log/{start}", s.of(func(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
 		start, err := strconv.ParseInt(r.PathValue("start"), 10, 64)
 		if err != nil {
 			return bad(err)
 		}
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxChunk))
+		data, err := body(r, MaxChunk)
 		if err != nil {
-			return bad(err)
+			return err
 		}
 		return s.Office.Log(r.Context(), id, epoch, start, data)
 	}))
@@ -79,11 +85,12 @@ func (s *Server) Handler() http.Handler {
 		}
 		return s.Office.Finish(r.Context(), id, epoch, &a)
 	}))
+	mux.HandleFunc("POST "+pathOf+"{id}/{epoch}/return", s.of(func(_ http.ResponseWriter, r *http.Request, id, epoch int64) error {
+		return s.Office.Return(r.Context(), id, epoch)
+	}))
 	mux.HandleFunc("GET "+pathOf+"{id}/{epoch}/content/{digest}", s.of(s.content))
 	return mux
 }
-
-const timeForm = "2006-01-02T15:04:05.999999999Z07:00"
 
 func (s *Server) content(w http.ResponseWriter, r *http.Request, id, epoch int64) error {
 	d, err := digest.Parse(r.PathValue("digest"))
@@ -121,9 +128,9 @@ func (s *Server) as(f func(w http.ResponseWriter, r *http.Request, name string) 
 	}
 }
 
-// of reads which lease is meant.
+// of reads which lease is meant, and lets nobody have another's.
 func (s *Server) of(f func(w http.ResponseWriter, r *http.Request, id, epoch int64) error) http.HandlerFunc {
-	return s.as(func(w http.ResponseWriter, r *http.Request, _ string) error {
+	return s.as(func(w http.ResponseWriter, r *http.Request, name string) error {
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 		if err != nil {
 			return bad(err)
@@ -131,6 +138,12 @@ func (s *Server) of(f func(w http.ResponseWriter, r *http.Request, id, epoch int
 		epoch, err := strconv.ParseInt(r.PathValue("epoch"), 10, 64)
 		if err != nil {
 			return bad(err)
+		}
+		switch holder, err := s.Holder(r.Context(), id, epoch); {
+		case err != nil:
+			return err
+		case holder != name:
+			return fmt.Errorf("rebuild %d: %w: it is not yours", id, ErrLost)
 		}
 		return f(w, r, id, epoch)
 	})
@@ -145,13 +158,15 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, name string, err
 	code := http.StatusInternalServerError
 	var mine badRequest
 	switch {
-	case errors.As(err, &mine):
+	case errors.As(err, &mine), errors.Is(err, ErrRefused):
 		code = http.StatusBadRequest
 	case errors.Is(err, ErrLost):
 		code = http.StatusConflict
+	case errors.Is(err, errNeedless):
+		code = http.StatusForbidden
 	case errors.Is(err, content.ErrUnknown):
 		code = http.StatusNotFound
-	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrFull), errors.Is(err, context.Canceled):
+	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrFull), errors.Is(err, context.Canceled), errors.Is(err, errCut):
 		code = http.StatusServiceUnavailable
 	}
 	if code == http.StatusInternalServerError {
@@ -160,10 +175,23 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, name string, err
 	http.Error(w, line(err.Error()), code)
 }
 
-func read(r *http.Request, v any, limit int) error {
+// errCut says that a request did not arrive as a whole: it may be made again.
+var errCut = errors.New("the request broke off")
+
+func body(r *http.Request, limit int) ([]byte, error) {
 	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, bad(err)
+	} else if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCut, err)
+	}
+	return b, nil
+}
+
+func read(r *http.Request, v any, limit int) error {
+	b, err := body(r, limit)
 	if err != nil {
-		return bad(err)
+		return err
 	}
 	if err := strictjson.Unmarshal(b, v, strictjson.Limits{Size: limit}); err != nil {
 		return bad(err)
