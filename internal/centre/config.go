@@ -57,6 +57,7 @@ type Config struct {
 	FarmListen         string   `toml:"farm-listen"`
 	FarmWorkers        []string `toml:"farm-workers"`
 	FarmDatabase       Database `toml:"farm-database"`
+	FarmLease          string   `toml:"farm-lease"`
 	LogLevel           string   `toml:"log-level"`
 	LogFormat          string   `toml:"log-format"`
 
@@ -67,6 +68,7 @@ type Config struct {
 	proxies  []netip.Prefix
 	hosts    hosts
 	workers  map[digest.Digest]string
+	lease    time.Duration
 }
 
 // Database is a file path or a postgres:// URL. It prints without a password.
@@ -243,6 +245,9 @@ func (c *Config) check() (key string, err error) {
 	}
 	if c.workers, err = parseWorkers(c.FarmWorkers); err != nil {
 		return "farm-workers", err
+	}
+	if c.lease, err = parseLease(c.FarmLease); err != nil {
+		return "farm-lease", err
 	}
 	for _, k := range []struct {
 		key string

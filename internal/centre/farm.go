@@ -44,7 +44,7 @@ func (n *Node) openFarm(ctx context.Context) (err error) {
 		}
 		db = n.farm.db
 	}
-	n.farm.queue = &farm.Queue{DB: db, Now: time.Now}
+	n.farm.queue = &farm.Queue{DB: db, Lease: n.cfg.lease, Now: time.Now}
 	return nil
 }
 
@@ -117,6 +117,14 @@ func workerName(s string) bool {
 		}
 	}
 	return true
+}
+
+func parseLease(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Second || d > time.Hour {
+		return 0, fmt.Errorf("%.40q is not a time from 1s to 1h", s)
+	}
+	return d, nil
 }
 
 func checkFarmDatabase(d Database) error {

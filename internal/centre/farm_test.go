@@ -25,6 +25,7 @@ func TestFarmKeysOfTheConfiguration(t *testing.T) {
 		`farm-workers = ["a=` + id[1:] + `"]`:                            "the ID of the worker's key",
 		`farm-workers = ["a=` + id + `", "a=` + other + `"]`:             "stands twice",
 		`farm-workers = ["a=` + id + `", "b=` + id + `"]`:                "a and b have the same key",
+		`farm-lease = "1ms"`:                                             "line 3: farm-lease: ",
 		`farm-database = "farm.db"`:                                      "line 3: farm-database: want a URL",
 		`farm-database = "postgres://"`:                                  "line 3: farm-database: ",
 		`farm-workers = ["w` + strings.Repeat("w", 64) + `=` + id + `"]`: "1 to 64",

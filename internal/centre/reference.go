@@ -42,6 +42,7 @@ var configKeys = []configKey{
 	{"farm-listen", "", nil, "Address at which workers fetch rebuilds, such as 192.0.2.7:8444; empty for none. TLS with known keys on both sides, so no proxy can stand before it. The node's key keys/farm.pem is made when it is needed; `vitrine doctor` shows its ID, which workers are given."},
 	{"farm-workers", []string{}, nil, "Workers that may fetch rebuilds, name=keyid; `vitrine worker` prints the ID of its key. The name stands in the node's own records of attempts. Workers are trusted: what they answer is what the node signs."},
 	{"farm-database", "", nil, "postgres:// URL of a queue of rebuilds that several nodes of one organisation share; empty for a queue in the node's own database. Leave the password out of the URL: PGPASSFILE and ~/.pgpass are read."},
+	{"farm-lease", "1m", nil, "How long a worker may be silent before its rebuild is given to another, from 1s to 1h. Nodes that share a queue have the same."},
 	{"log-level", "info", nil, "How much the node says of its work: debug, info, warn or error."},
 	{"log-format", "text", nil, "text or json."},
 }

@@ -23,6 +23,26 @@ type Endpoint struct {
 	Key digest.Digest // ID of its farm key
 }
 
+// ParseEndpoint reads https://host:port#sha256:KEYID.
+func ParseEndpoint(s string) (Endpoint, error) {
+	at, text, ok := strings.Cut(s, "#")
+	hex, sha := strings.CutPrefix(text, "sha256:")
+	id, err := digest.Parse(hex)
+	if !ok || !sha || err != nil {
+		return Endpoint{}, fmt.Errorf("node %.200q: want https://host:port#sha256:KEYID, as `vitrine doctor` shows it on the node", s)
+	}
+	e := Endpoint{at, id}
+	return e, e.check()
+}
+
+func (e Endpoint) check() error {
+	u, err := url.Parse(e.URL)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("node %.200q: want https://host:port", e.URL)
+	}
+	return nil
+}
+
 // Client is the office of one or several nodes that share a queue. It asks the
 // node that answered last, and where that fails the others.
 type Client struct {
@@ -48,11 +68,10 @@ func NewClient(me *Identity, nodes []Endpoint) (*Client, error) {
 	}
 	c := &Client{Patience: DefaultPatience}
 	for _, n := range nodes {
-		u, err := url.Parse(n.URL)
-		if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-			return nil, fmt.Errorf("node %q: want https://host:port", n.URL)
+		if err := n.check(); err != nil {
+			return nil, err
 		}
-		c.nodes = append(c.nodes, clientNode{"https://" + u.Host, &http.Client{
+		c.nodes = append(c.nodes, clientNode{strings.TrimRight(n.URL, "/"), &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("a node does not redirect") },
 			Transport: &http.Transport{
 				// HTTP/1.1: a connection that hangs holds up one request and no other.
