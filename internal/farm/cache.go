@@ -155,6 +155,9 @@ func (r *reader) Read(p []byte) (int, error) {
 		if r.bad != nil {
 			r.bad()
 		}
+		if a, ok := r.ReadCloser.(*answered); ok {
+			a.fail()
+		}
 		return 0, fmt.Errorf("%w: %s", content.ErrCorrupt, r.want)
 	}
 	return n, err

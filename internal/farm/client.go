@@ -203,7 +203,7 @@ type answered struct {
 	patience time.Duration
 	timer    *time.Timer
 	body     io.ReadCloser // nil before there is one
-	failed   func()        // told where it breaks off; may be nil
+	failed   func()        // told where it breaks off or is wrong; may be nil
 }
 
 // Read implements [io.Reader].
@@ -213,12 +213,17 @@ func (a *answered) Read(p []byte) (int, error) {
 		a.timer.Reset(a.patience)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		if a.failed != nil {
-			a.failed()
-		}
+		a.fail()
 		err = a.why(err)
 	}
 	return n, err
+}
+
+// fail has the next request go to another node.
+func (a *answered) fail() {
+	if a.failed != nil {
+		a.failed()
+	}
 }
 
 // why is err, with the reason where it was us who gave up.
