@@ -269,9 +269,7 @@ func TestEndlessLog(t *testing.T) {
 // The whole way, in a real sandbox.
 func TestEmbeddedEngine(t *testing.T) {
 	e := &sandbox.Embedded{}
-	if err := e.Check(t.Context()); err != nil {
-		t.Skip(err)
-	}
+	check(t, e.Check(t.Context()))
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(`package main
 import ("os"; "fmt")
