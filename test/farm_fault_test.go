@@ -159,9 +159,9 @@ func (w *farmWorld) faults(quiet chan struct{}, ctx context.Context) {
 			return
 		case <-ctx.Done():
 			return
-		case <-time.After(300*time.Millisecond + rand.N(900*time.Millisecond)):
+		case <-time.After(200*time.Millisecond + rand.N(600*time.Millisecond)):
 		}
-		n++
+		n++ // and several may be under way
 		p, wire, long := all[rand.IntN(len(all))], w.wires[rand.IntN(len(w.wires))], rand.N(4*time.Second)
 		switch rand.IntN(5) {
 		case 0, 1:

@@ -3,9 +3,9 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -110,10 +110,11 @@ func newFarmWire(t *testing.T, to string) *farmWire {
 
 func (w *farmWire) carry(c net.Conn) {
 	d, err := net.DialTimeout("tcp", w.to, time.Second)
-	if err != nil || !w.keep(c, d) {
+	if err != nil {
 		_ = c.Close()
 		return
 	}
+	w.keep(c, d)
 	defer w.drop(c, d)
 	done := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{c, d}, {d, c}} {
@@ -139,13 +140,12 @@ func (w *farmWire) carry(c net.Conn) {
 	<-done
 }
 
-func (w *farmWire) keep(cs ...net.Conn) bool {
+func (w *farmWire) keep(cs ...net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range cs {
 		w.conns[c] = true
 	}
-	return true
 }
 
 func (w *farmWire) drop(cs ...net.Conn) {
@@ -165,13 +165,14 @@ func (w *farmWire) closeAll() {
 	}
 }
 
-// farmTool is a static program that writes its argument to /out/app.
+// farmTool is a static program that writes its argument to /out/app, after a time
+// in which something can go wrong.
 func farmTool(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	src := `package main
-import ("fmt"; "os")
-func main() { fmt.Println("building", os.Args[1]); os.MkdirAll("/out", 0o755); if os.WriteFile("/out/app", []byte(os.Args[1]), 0o644) != nil { os.Exit(3) } }
+import ("fmt"; "os"; "time")
+func main() { fmt.Println("building", os.Args[1]); time.Sleep(time.Second); os.MkdirAll("/out", 0o755); if os.WriteFile("/out/app", []byte(os.Args[1]), 0o644) != nil { os.Exit(3) } }
 `
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(src), 0o600); err != nil {
 		t.Fatal(err)
@@ -201,19 +202,13 @@ func freeFarmAddr(t *testing.T) string {
 func mustRun(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
-	var errs fmtBuffer
+	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %v\n%s%s", args[1:], err, out, errs.b)
+		t.Fatalf("%v: %v\n%s%s", args[1:], err, out, &errs)
 	}
 	return string(out)
 }
-
-type fmtBuffer struct{ b []byte }
-
-func (f *fmtBuffer) Write(p []byte) (int, error) { f.b = append(f.b, p...); return len(p), nil }
-
-var _ io.Writer = (*fmtBuffer)(nil)
 
 func farmName(i int) string { return fmt.Sprintf("w%d", i) }
