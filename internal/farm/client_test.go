@@ -171,3 +171,23 @@ func TestContentThatStops(t *testing.T) {
 		})
 	}
 }
+
+// What is read as a node can be asked, and reads the same again.
+func FuzzParseEndpoint(f *testing.F) {
+	id := digest.Of([]byte("key")).String()
+	for _, s := range []string{"https://node.example:8444#sha256:" + id, "https://[::1]:1/#sha256:" + id, "https://a#b#sha256:" + id, "https://%00#sha256:" + id} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		e, err := farm.ParseEndpoint(s)
+		if err != nil {
+			return
+		}
+		if again, err := farm.ParseEndpoint(e.URL + "#sha256:" + e.Key.String()); err != nil || again != e {
+			t.Fatalf("%q is %+v, and then %+v, %v", s, e, again, err)
+		}
+		if _, err := http.NewRequestWithContext(t.Context(), "POST", e.URL+"/farm/v1/take", nil); err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+	})
+}
