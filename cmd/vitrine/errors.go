@@ -66,6 +66,7 @@ var known = []struct {
 	{centre.ErrLogLost, exitNone, "vitrine log restore DIR --from URL"},
 	{centre.ErrHold, exitNo, "vitrine log resume DIR --from URL, for every witness and mirror of the log"},
 	{release.ErrConflict, exitNo, "a release cannot be changed; choose another --version or --seq"},
+	{ledger.ErrUnconfirmed, exitNone, "vitrine status DIR names the witnesses; once enough of them answer, a node that is served logs it by itself, and the same command gives the index"},
 	{clock.ErrBackwards, exitNone, "set the clock right (timedatectl), or wait until it has caught up; nothing is signed before that"},
 	{syscall.ENOSPC, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},
 	{syscall.EDQUOT, exitNone, "free some space and run the command again; nothing that was acknowledged is lost"},

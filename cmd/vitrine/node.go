@@ -93,6 +93,9 @@ func (c *console) showLog(s *centre.Status) {
 	if n := s.Ledger.Sequenced - s.Ledger.Published; n > 0 {
 		c.row("waiting", plural(n, "entry", "entries"))
 	}
+	if u := s.Ledger.Unconfirmed; u != "" {
+		c.row("takes none", oneLine(u))
+	}
 	if a := s.Ledger.Awaiting; a != "" {
 		c.row("awaiting", oneLine(a))
 	} else if s.Closed != "" {

@@ -135,7 +135,9 @@ func (c *console) publish(cmd *cobra.Command, dir string, p *publishFlags) error
 		if err != nil {
 			return err
 		}
+		stop := c.tellWaiting(cmd.Context(), h)
 		rel, err := pub.Publish(cmd.Context(), p.Request)
+		stop()
 		bar.end()
 		if err != nil {
 			return err

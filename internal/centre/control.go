@@ -70,6 +70,7 @@ var codes = []struct {
 	{"mirror", http.StatusBadRequest, ErrMirror},
 	{"unmirrored", http.StatusNotFound, mirror.ErrUnknown},
 	{"rotation", http.StatusConflict, ErrRotation},
+	{"unconfirmed", http.StatusServiceUnavailable, ledger.ErrUnconfirmed},
 	{"unpublished", http.StatusServiceUnavailable, ledger.ErrUnpublished},
 }
 

@@ -51,6 +51,8 @@ func (n *Node) unready(ctx context.Context) []string {
 		add("the log does not answer", err)
 	} else if s.Refusal != "" {
 		add("checkpoints are not signed", errors.New(s.Refusal))
+	} else if s.Unconfirmed != "" {
+		add("the log takes no entries until a quorum of its witnesses has confirmed that it is the newest", errors.New(s.Unconfirmed))
 	}
 	if err := n.quorum.shut(); err != nil {
 		add("nothing is published: nobody is known who has to cosign", err)

@@ -73,16 +73,36 @@ func TestStaleAtItsWitness(t *testing.T) {
 		where := fmt.Sprintf("%s/witness/%x/checkpoint", addr, witness.OriginHash(vs[0].Name()))
 		wantStale(t, old, where)
 
-		// Where nobody answers, nothing is known, and nothing stopped.
+		// Where nobody answers, nothing is known: the log takes no entry, although
+		// a mirror that is stale itself has said that all is well.
+		mirror := olderCopy(t, older)
 		check(t, hw.Close(within(t)))
 		stop()
-		n, err := Open(within(t), older, quiet())
-		check(t, err)
-		if err := n.fresh(within(t)); err != nil {
-			t.Errorf("a witness that is away: %v", err)
+		for _, version := range []string{"9.0", "9.1"} {
+			h := connect(t, older)
+			wantTakesNone(t, h, version)
+			check(t, h.Close(within(t)))
+			check(t, holdNode(older, "restored"))
+			_, err := ResumeLog(within(t), older, []string{filepath.Join(mirror, logDir)}, false)
+			check(t, err)
 		}
-		check(t, n.Close(within(t)))
 	})
+}
+
+// wantTakesNone submits to a node that nobody confirms as the newest.
+func wantTakesNone(t *testing.T, h *Handle, version string) {
+	t.Helper()
+	before, err := h.Status(within(t))
+	check(t, err)
+	_, err = h.Submit(within(t), sign(t, h, version).Bytes())
+	if !errors.Is(err, ledger.ErrUnconfirmed) {
+		t.Errorf("nobody has confirmed that it is the newest: %v", err)
+	}
+	s, err := h.Status(within(t))
+	check(t, err)
+	if s.Ledger.Sequenced != before.Ledger.Sequenced || s.Ledger.Unconfirmed == "" {
+		t.Errorf("ledger %+v, before %+v", s.Ledger, before.Ledger)
+	}
 }
 
 // TestStaleInItsCircle: the mirrors and witnesses of the circle's members are

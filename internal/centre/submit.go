@@ -160,8 +160,12 @@ func isOwnKind(t string) bool {
 	return t == statement.ReleaseType || t == statement.ForkAcceptedType || t == statement.WithheldType
 }
 
-// resume hands submissions to the log that an earlier process did not finish.
+// resume hands submissions to the log that an earlier process did not finish, and
+// those that came before others had confirmed that the log is not set back.
 func (n *Node) resume(ctx context.Context) {
+	if err := n.ledger.AwaitConfirmed(ctx); err != nil {
+		return
+	}
 	pending, err := n.projection.Pending(ctx, resumeBatch)
 	if err != nil {
 		if ctx.Err() == nil {

@@ -14,8 +14,8 @@ import (
 //
 // Where Add returns an index, the entry is on the disk, and so is the
 // checkpoint. Where the context ends first, the entry may be logged all the
-// same. [ErrBusy] and [ErrClosed] say that it was not taken; [ErrUnpublished]
-// says why it could not be published.
+// same. [ErrBusy], [ErrClosed] and [ErrUnconfirmed] say that it was not taken;
+// [ErrUnpublished] says why it could not be published.
 func (l *Ledger) Add(ctx context.Context, leaf []byte) (Entry, error) {
 	e, err := l.add(ctx, leaf)
 	l.metrics.added(outcome(e, err))
@@ -32,7 +32,11 @@ func (l *Ledger) add(ctx context.Context, leaf []byte) (Entry, error) {
 	if err := l.cannotPublish(); err != nil {
 		return Entry{}, err
 	}
-	c, joined, err := l.inbox.join(tlog.LeafHash(leaf), bytes.Clone(leaf))
+	h := tlog.LeafHash(leaf)
+	if err := l.admit(ctx, h); err != nil {
+		return Entry{}, err
+	}
+	c, joined, err := l.inbox.join(h, bytes.Clone(leaf))
 	if err != nil {
 		return Entry{}, err
 	}

@@ -143,6 +143,9 @@ func (l *Ledger) SetCosigner(c Cosigner) error {
 		return fmt.Errorf("exchanging the cosigner of the log %s: %w", l.o.Dir, err)
 	}
 	l.cosigner, l.cosignedAt = c, time.Time{}
+	if c == nil {
+		l.confirmed.give()
+	}
 	if l.endRound != nil {
 		l.endRound()
 	}
@@ -273,6 +276,7 @@ func (l *Ledger) publishCosigned(c Cosigner, s *published, out *tlog.SignedCheck
 	}
 	p.at, p.seen = time.Now(), time.Now()
 	l.cosignedAt = p.seen
+	l.confirm(p.size)
 	l.published.Store(p)
 	l.metrics.checkpoint(p)
 	l.wakeWatcher()

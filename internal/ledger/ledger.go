@@ -164,6 +164,7 @@ type Ledger struct {
 	cosigner   Cosigner   // guarded by publishing, as are those below
 	endRound   context.CancelFunc
 	cosignedAt time.Time // zero where this process has published none
+	confirmed  *confirmation
 }
 
 // Open takes the lock ([ErrHeld]), checks the newest part of the log, brings
@@ -204,6 +205,7 @@ func newLedger(o Options, v Verifier, lk *lock) *Ledger {
 		poke:    make(chan struct{}, 1),
 		idle:    make(chan struct{}),
 		ask:     make(chan struct{}, 1), cosigner: o.Cosigner,
+		confirmed: newConfirmation(),
 	}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.inbox.init(o.BatchSize)
@@ -233,6 +235,7 @@ func (l *Ledger) start(ctx context.Context) error {
 		return err
 	}
 	l.sequenced.Store(head.size)
+	l.startConfirmation(head.size)
 	if err := l.startTessera(); err != nil {
 		return err
 	}
@@ -328,6 +331,8 @@ type Status struct {
 	// Awaiting says whose cosignatures keep sequenced entries from being
 	// published, where they do.
 	Awaiting string `json:"awaiting,omitzero"`
+	// Unconfirmed says why no entries are taken yet, where they are not.
+	Unconfirmed string `json:"unconfirmed,omitzero"`
 }
 
 // Status returns how far the log is.
@@ -343,6 +348,9 @@ func (l *Ledger) Status(ctx context.Context) (Status, error) {
 	}
 	if err := l.signer.refusal(); err != nil {
 		s.Refusal = err.Error()
+	}
+	if err := l.unconfirmed(); err != nil {
+		s.Unconfirmed = err.Error()
 	}
 	return s, ctx.Err()
 }
