@@ -26,7 +26,7 @@ type logCopy struct {
 	origin string
 	hash   [sha256.Size]byte
 	dir    string
-	places chan struct{}
+	places *places
 
 	writing sync.Mutex // one batch or checkpoint at a time
 	state   atomic.Pointer[state]

@@ -51,6 +51,7 @@ type Limits struct {
 	PerLog     int           // of these for one log; default 4
 	Package    time.Duration // to receive one entry package; default 30 s
 	Request    time.Duration // to receive a request; default 15 min
+	Idle       time.Duration // without a package, after which an upload gives its place to another; default 5 s
 	Excess     int64         // entries sent again at most; default 8,192
 	LogBytes   int64         // bytes of entries of one log; default 256 GiB
 	TotalBytes int64         // of all; default 1 TiB
@@ -79,6 +80,9 @@ func (l *Limits) complete() {
 	}
 	if l.Request <= 0 {
 		l.Request = 15 * time.Minute
+	}
+	if l.Idle <= 0 {
+		l.Idle = 5 * time.Second
 	}
 }
 
@@ -122,7 +126,7 @@ func (o *Options) complete() error {
 type Mirror struct {
 	o      Options
 	secret []byte
-	places chan struct{}
+	places *places
 
 	mu     sync.Mutex
 	copies map[[sha256.Size]byte]*logCopy
@@ -134,7 +138,7 @@ func New(ctx context.Context, o Options) (*Mirror, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("opening the mirror: %w", err)
 	}
-	m := &Mirror{o: o, places: make(chan struct{}, o.Limits.Concurrent), copies: map[[sha256.Size]byte]*logCopy{}}
+	m := &Mirror{o: o, places: newPlaces(o.Limits.Concurrent, o.Limits.Idle), copies: map[[sha256.Size]byte]*logCopy{}}
 	if err := m.load(ctx); err != nil {
 		return nil, fmt.Errorf("opening the mirror: %w", err)
 	}
@@ -196,7 +200,7 @@ func (m *Mirror) Add(ctx context.Context, origin string, keys []tlog.Verifier, n
 
 func (m *Mirror) newCopy(origin string) *logCopy {
 	return &logCopy{m: m, origin: origin, hash: sha256.Sum256([]byte(origin)),
-		dir: filepath.Join(m.o.Dir, OriginHash(origin)), places: make(chan struct{}, m.o.Limits.PerLog)}
+		dir: filepath.Join(m.o.Dir, OriginHash(origin)), places: newPlaces(m.o.Limits.PerLog, m.o.Limits.Idle)}
 }
 
 // find returns a copy, or nil.

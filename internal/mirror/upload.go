@@ -48,7 +48,7 @@ type upload struct {
 	head head
 	cp   *tlog.SignedCheckpoint // the pending checkpoint of size upload_end
 	body io.Reader
-	more func() // gives the client time for another package
+	seat *seat
 
 	writing chan error // the batch that is being written, if any
 	saved   bool       // a package was authenticated
@@ -60,37 +60,33 @@ func (m *Mirror) addEntries(rw http.ResponseWriter, r *http.Request) ([]byte, er
 	if r.Header.Get("Content-Type") != octets {
 		return nil, refuse(http.StatusUnsupportedMediaType, "want Content-Type: %s", octets)
 	}
-	leave, err := take(m.places)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	u := &upload{m: m}
+	u := &upload{m: m, seat: newSeat(r, m.o.Now)}
 	// Not every connection has deadlines; the server's own limits hold there.
 	ctl, last := http.NewResponseController(rw), time.Now().Add(m.o.Limits.Request)
-	u.more = func() {
+	u.seat.extend = func() error {
 		d := time.Now().Add(m.o.Limits.Package)
 		if d.After(last) {
 			d = last
 		}
-		_ = ctl.SetReadDeadline(d)
-		_ = ctl.SetWriteDeadline(d.Add(m.o.Limits.Package))
+		return errors.Join(ctl.SetReadDeadline(d), ctl.SetWriteDeadline(d.Add(m.o.Limits.Package)))
 	}
-	u.more()
-	if u.body, err = decoded(r); err != nil {
+	u.seat.cut = func() { _ = ctl.SetReadDeadline(time.Unix(1, 0)) }
+	leave, err := m.places.take(r.Context(), u.seat)
+	if err != nil {
 		return nil, err
 	}
-	return u.serve(r.Context())
-}
-
-// take takes one of the places, or says to come again.
-func take(places chan struct{}) (leave func(), err error) {
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
-	default:
-		return nil, refuse(http.StatusTooManyRequests, "too many uploads are being worked on")
+	defer leave()
+	u.seat.more()
+	if u.body, err = decoded(r); err == nil {
+		var lines []byte
+		if lines, err = u.serve(r.Context()); err == nil {
+			return lines, nil
+		}
 	}
+	if a := statusOf(err); a != nil && a.status == http.StatusBadRequest && u.seat.evicted() {
+		return nil, errCrowded() // not the client's fault
+	}
+	return nil, err
 }
 
 // decoded undoes the Content-Encoding: "Mirrors MUST support receiving
@@ -120,7 +116,7 @@ func (u *upload) serve(ctx context.Context) ([]byte, error) {
 	if u.c = u.m.find(sha256.Sum256([]byte(h.origin))); u.c == nil {
 		return nil, refuse(http.StatusNotFound, "this mirror does not know a log of that origin")
 	}
-	leave, err := take(u.c.places)
+	leave, err := u.c.places.take(ctx, u.seat)
 	if err != nil {
 		return nil, err
 	}
@@ -272,11 +268,12 @@ func (u *upload) receivePacks(ctx context.Context) error {
 	size := 0
 	err := func() error {
 		for at := u.head.start; at < u.head.end; {
-			u.more()
+			u.seat.more()
 			p, err := u.receivePack(at)
 			if err != nil {
 				return err
 			}
+			u.seat.progress()
 			batch, size, at = append(batch, p), size+len(p.raw), p.end
 			if len(batch) < batchPacks && size < batchBytes {
 				continue
