@@ -16,7 +16,7 @@ const ForkAcceptedType = Prefix + "fork-accepted/v1"
 const maxLogOrigin = 255
 
 // ForkAccepted says that the operator of a node has seen evidence that a log
-// signed two histories, and why the node goes on with that log. The subject of
+// signed two histories, and why the node goes on with that log. The first subject of
 // its statement is the evidence.
 type ForkAccepted struct {
 	Log    string    `json:"log"` // origin
@@ -28,9 +28,15 @@ type ForkAccepted struct {
 func (f *ForkAccepted) PredicateType() string { return ForkAcceptedType }
 
 // Subjects returns the subjects that a statement of f about evidence with this
-// digest (tlog.Fork.Digest) must have.
-func (f *ForkAccepted) Subjects(evidence digest.Digest) []Subject {
-	return []Subject{NewSubject(f.Log, evidence)}
+// digest (tlog.Fork.Digest) must have. The two checkpoints that contradict each
+// other (tlog.Fork.Sides) may be named too: then a node that has lost its database
+// knows the lie again when it is shown by another pair.
+func (f *ForkAccepted) Subjects(evidence digest.Digest, sides ...digest.Digest) []Subject {
+	out := []Subject{NewSubject(f.Log, evidence)}
+	for i, d := range sides {
+		out = append(out, NewSubject(fmt.Sprintf("%s %c", f.Log, 'A'+i), d))
+	}
+	return out
 }
 
 // ForkAccepted decodes a fork-accepted/v1 predicate; what it returns is valid.
@@ -49,8 +55,12 @@ func (f *ForkAccepted) Validate(subject []Subject) error {
 	if err := checkTime(f.At); err != nil {
 		return fmt.Errorf("at: %w", err)
 	}
-	if len(subject) != 1 {
-		return fmt.Errorf("%d subjects, want one: the evidence", len(subject))
+	if len(subject) != 1 && len(subject) != 3 {
+		return fmt.Errorf("%d subjects, want one: the evidence, or three: and its two checkpoints", len(subject))
 	}
-	return sameSubjects(subject, f.Subjects(subject[0].SHA256()))
+	var all []digest.Digest
+	for _, s := range subject {
+		all = append(all, s.SHA256())
+	}
+	return sameSubjects(subject, f.Subjects(all[0], all[1:]...))
 }

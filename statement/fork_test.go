@@ -16,7 +16,10 @@ func aForkAccepted() *statement.ForkAccepted {
 
 func TestForkAcceptedRoundTrip(t *testing.T) {
 	f, d := aForkAccepted(), digest.Of([]byte("evidence"))
-	s, err := statement.New(f.Subjects(d), f)
+	if _, err := statement.New(f.Subjects(d), f); err != nil {
+		t.Errorf("without the checkpoints: %v", err)
+	}
+	s, err := statement.New(f.Subjects(d, digest.Of([]byte("a")), digest.Of([]byte("b"))), f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +66,12 @@ func TestHostileForkAccepted(t *testing.T) {
 		"no subject": {func(_ *statement.ForkAccepted, s *[]statement.Subject) { *s = nil }, "subject", false},
 		"two subjects": {func(_ *statement.ForkAccepted, s *[]statement.Subject) {
 			*s = append(*s, statement.NewSubject("x", digest.Of([]byte("x"))))
+		}, "subject", false},
+		"four subjects": {func(f *statement.ForkAccepted, s *[]statement.Subject) {
+			*s = f.Subjects(d, digest.Of([]byte("a")), digest.Of([]byte("b")), digest.Of([]byte("c")))
+		}, "subject", false},
+		"side of another log": {func(f *statement.ForkAccepted, s *[]statement.Subject) {
+			*s = append(f.Subjects(d, digest.Of([]byte("a"))), statement.NewSubject("x", digest.Of([]byte("b"))))
 		}, "subject", false},
 		"subject of another log": {func(f *statement.ForkAccepted, _ *[]statement.Subject) { f.Log = "other.example" }, "subject", false},
 		"subject without digest": {func(f *statement.ForkAccepted, s *[]statement.Subject) {

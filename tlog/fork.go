@@ -85,6 +85,15 @@ func (f *Fork) checked() (*Fork, error) {
 // Origin returns the origin of both checkpoints.
 func (f *Fork) Origin() string { return f.A.Origin }
 
+// Sides names the two checkpoints, A first: each by the SHA-256 of its origin, size
+// and root hash, a line each. What signs or extends it has no part in that.
+func (f *Fork) Sides() (out [2][sha256.Size]byte) {
+	for i, c := range []*SignedCheckpoint{f.A, f.B} {
+		out[i] = sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s\n", c.Origin, c.Size, encodeBase64(c.Root[:])))
+	}
+	return out
+}
+
 // Digest names the contradiction: origin, sizes and root hashes of the two
 // checkpoints. Neither signatures nor extension lines nor the way in which it is
 // shown have a part in it, so that the same fork is not kept twice.

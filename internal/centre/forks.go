@@ -176,6 +176,9 @@ func (n *Node) admitFork(ctx context.Context, env *statement.Envelope) error {
 	if i < 0 {
 		return fmt.Errorf("%w: %w: sha256:%s about %s", ErrInvalid, gossip.ErrNone, d, f.Log)
 	}
+	if err := n.namesSides(ctx, d, st.Subject[1:]); err != nil {
+		return err
+	}
 	if kept[i].Accepted.IsZero() {
 		return nil
 	}
@@ -184,6 +187,39 @@ func (n *Node) admitFork(ctx context.Context, env *statement.Envelope) error {
 		return fmt.Errorf("%w: this evidence is accepted already, because: %s", ErrForbidden, kept[i].Reason)
 	}
 	return err
+}
+
+// namesSides checks the checkpoints that an acceptance names beside the evidence.
+func (n *Node) namesSides(ctx context.Context, d digest.Digest, named []statement.Subject) error {
+	if len(named) == 0 {
+		return nil
+	}
+	sides, err := n.forkSides(ctx, d)
+	if err != nil {
+		return err
+	}
+	for i, s := range named {
+		if s.SHA256() != sides[i] {
+			return fmt.Errorf("%w: subject %d is not a checkpoint of that evidence", ErrInvalid, i+2)
+		}
+	}
+	return nil
+}
+
+// forkSides names the two checkpoints of evidence that is kept.
+func (n *Node) forkSides(ctx context.Context, d digest.Digest) (out [2]digest.Digest, err error) {
+	text, err := n.gossip.Evidence(ctx, d)
+	if err != nil {
+		return out, err
+	}
+	f, err := tlog.ParseFork(text)
+	if err != nil {
+		return out, err
+	}
+	for i, s := range f.Sides() {
+		out[i] = s
+	}
+	return out, nil
 }
 
 // applyFork does what an acceptance says, once it is published.
@@ -203,25 +239,42 @@ func (n *Node) applyFork(ctx context.Context, env *statement.Envelope) error {
 
 // acceptLogged accepts evidence where the own log says so: an earlier process
 // may have ended between the two, and evidence may come back after the database
-// was lost.
+// was lost. Another pair may show the same lie then, so that this is known too.
 func (n *Node) acceptLogged(ctx context.Context, k gossip.Kept) (bool, error) {
-	said, err := n.projection.About(ctx, statement.ForkAcceptedType, k.Digest)
-	if err != nil || len(said) == 0 {
-		return false, err
+	f, err := n.saidAccepted(ctx, k.Origin, k.Digest)
+	if f == nil && err == nil {
+		var lie digest.Digest
+		var ok bool
+		if lie, ok, err = n.gossip.Lie(ctx, k.Digest); ok && err == nil {
+			f, err = n.saidAccepted(ctx, k.Origin, lie)
+		}
 	}
-	raw, _, err := n.content.ReadAll(ctx, said[0].Envelope, statement.MaxSize)
-	if err != nil {
-		return false, fmt.Errorf("the statement that accepts it: %w", err)
-	}
-	env, err := statement.Parse(raw)
-	if err != nil {
-		return false, fmt.Errorf("the statement that accepts it: %w", err)
-	}
-	f, err := env.Statement().ForkAccepted()
-	if err != nil || f.Log != k.Origin {
+	if f == nil || err != nil {
 		return false, err
 	}
 	return true, n.accept(ctx, f, k.Digest)
+}
+
+// saidAccepted returns what the own log says to accept evidence about a log that has
+// this digest, or one of the two checkpoints; nil where it says nothing.
+func (n *Node) saidAccepted(ctx context.Context, origin string, d digest.Digest) (*statement.ForkAccepted, error) {
+	said, err := n.projection.About(ctx, statement.ForkAcceptedType, d)
+	if err != nil || len(said) == 0 {
+		return nil, err
+	}
+	raw, _, err := n.content.ReadAll(ctx, said[0].Envelope, statement.MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("the statement that accepts it: %w", err)
+	}
+	env, err := statement.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the statement that accepts it: %w", err)
+	}
+	f, err := env.Statement().ForkAccepted()
+	if err != nil || f.Log != origin {
+		return nil, err
+	}
+	return f, nil
 }
 
 // accept resumes the log where nothing else is open, and only then notes that

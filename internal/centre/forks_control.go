@@ -149,5 +149,14 @@ func (h *Handle) AcceptFork(ctx context.Context, d digest.Digest, reason string)
 		return digest.Digest{}, 0, err
 	}
 	f := &statement.ForkAccepted{Log: all[i].Origin, Reason: reason, At: at}
-	return h.Say(ctx, f.Subjects(d), f)
+	text, err := h.ForkEvidence(ctx, d)
+	if err != nil {
+		return digest.Digest{}, 0, err
+	}
+	shown, err := tlog.ParseFork(text)
+	if err != nil {
+		return digest.Digest{}, 0, err
+	}
+	sides := shown.Sides()
+	return h.Say(ctx, f.Subjects(d, sides[0], sides[1]), f)
 }

@@ -108,7 +108,8 @@ type Gossip struct {
 	mu      sync.Mutex
 	trouble map[string]Trouble // by what it is about
 	repeat  map[digest.Digest]bool
-	asked   map[string]Asked // by member
+	parsed  map[digest.Digest]*tlog.Fork // of kept evidence, the checkpoints alone
+	asked   map[string]Asked             // by member
 }
 
 // Asked is when a member was asked last, and when it last answered as it should.
@@ -136,7 +137,7 @@ func New(o Options) (*Gossip, error) {
 	c := *o.Client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.Client = &c
-	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}, repeat: map[digest.Digest]bool{}, asked: map[string]Asked{}}, nil
+	return &Gossip{o: o, queue: make(chan *tlog.Fork, maxQueue), posts: newPosts(), trouble: map[string]Trouble{}, repeat: map[digest.Digest]bool{}, parsed: map[digest.Digest]*tlog.Fork{}, asked: map[string]Asked{}}, nil
 }
 
 // Run asks and passes on until ctx is done. tick says when to ask after a first

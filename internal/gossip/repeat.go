@@ -2,17 +2,17 @@ package gossip
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 
 	"vitrine.example/digest"
-	"vitrine.example/internal/store"
 	"vitrine.example/tlog"
 )
 
 const (
 	maxSame    = 4    // open evidence that shows one checkpoint to be off our history
 	maxRepeats = 4096 // remembered, so as not to be fetched again
+	maxParsed  = 4096 // pieces of evidence of which the checkpoints are remembered
 )
 
 // repeats reports whether evidence says nothing new: one checkpoint is in the
@@ -82,32 +82,73 @@ type keptFork struct {
 	accepted bool
 }
 
-// keptOf reads the evidence that has a checkpoint.
+// keptOf returns the evidence that has a checkpoint, without its signatures. What was
+// read once is remembered: anyone can have this asked, for each piece that they send.
 func (g *Gossip) keptOf(ctx context.Context, c *tlog.SignedCheckpoint) (out []keptFork, err error) {
-	err = g.o.DB.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		out = nil
-		rows, err := tx.QueryContext(ctx, `SELECT evidence, CASE WHEN accepted IS NULL THEN 0 ELSE 1 END FROM fork_evidence WHERE origin = $1`, c.Origin)
+	all, err := g.List(ctx, c.Origin)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range all {
+		f, err := g.sides(ctx, k.Digest)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		defer func() { err = errors.Join(err, rows.Close()) }()
-		for rows.Next() {
-			var text []byte
-			var accepted int64
-			if err := rows.Scan(&text, &accepted); err != nil {
-				return err
-			}
-			f, err := tlog.ParseFork(text)
-			if err != nil {
-				return fmt.Errorf("evidence in the database: %w", err)
-			}
-			if same(f.A, c) || same(f.B, c) {
-				out = append(out, keptFork{f, accepted == 1})
-			}
+		if same(f.A, c) || same(f.B, c) {
+			out = append(out, keptFork{f, !k.Accepted.IsZero()})
 		}
-		return rows.Err()
-	})
-	return out, err
+	}
+	return out, nil
+}
+
+// sides returns evidence that is kept, with nothing but its two checkpoints.
+func (g *Gossip) sides(ctx context.Context, d digest.Digest) (*tlog.Fork, error) {
+	g.mu.Lock()
+	f := g.parsed[d]
+	g.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	text, err := g.Evidence(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := tlog.ParseFork(text)
+	if err != nil {
+		return nil, fmt.Errorf("evidence in the database: %w", err)
+	}
+	bare := func(c *tlog.SignedCheckpoint) *tlog.SignedCheckpoint {
+		return &tlog.SignedCheckpoint{Checkpoint: tlog.Checkpoint{Origin: c.Origin, Size: c.Size, Root: c.Root}}
+	}
+	f = &tlog.Fork{Kind: whole.Kind, A: bare(whole.A), B: bare(whole.B)}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.parsed) >= maxParsed {
+		clear(g.parsed)
+	}
+	g.parsed[d] = f
+	return f, nil
+}
+
+// Lie names the checkpoint of kept evidence that is not of our history, where the
+// other one is (tlog.Fork.Sides); ok is false where we cannot say.
+func (g *Gossip) Lie(ctx context.Context, d [sha256.Size]byte) (side [sha256.Size]byte, ok bool, err error) {
+	f, err := g.sides(ctx, d)
+	if err != nil {
+		return side, false, err
+	}
+	newest, err := g.newest(ctx)
+	if err != nil {
+		return side, false, err
+	}
+	switch g.odd(ctx, f, newest[f.Origin()]) {
+	case nil:
+		return side, false, nil
+	case f.A:
+		return f.Sides()[0], true, nil
+	default:
+		return f.Sides()[1], true, nil
+	}
 }
 
 // noteRepeat remembers what is not worth fetching again.

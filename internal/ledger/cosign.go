@@ -61,13 +61,16 @@ func (f files) readCosigned(v Verifier) (p *published, ok bool, err error) {
 }
 
 // writeCosigned puts a checkpoint in its place, durably.
-func (f files) writeCosigned(raw []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("keeping the cosigned checkpoint: %w", err)
-		}
-	}()
-	h, err := os.OpenFile(f.path(cosignedTemp), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+func (f files) writeCosigned(raw []byte) error {
+	if err := f.replace(cosignedTemp, cosignedName, raw); err != nil {
+		return fmt.Errorf("keeping the cosigned checkpoint: %w", err)
+	}
+	return nil
+}
+
+// replace writes a file under another name, and gives it its own, durably.
+func (f files) replace(temp, name string, raw []byte) error {
+	h, err := os.OpenFile(f.path(temp), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -75,7 +78,7 @@ func (f files) writeCosigned(raw []byte) (err error) {
 	if err = errors.Join(err, h.Sync(), h.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.path(cosignedTemp), f.path(cosignedName)); err != nil {
+	if err := os.Rename(f.path(temp), f.path(name)); err != nil {
 		return err
 	}
 	return f.syncDir()

@@ -221,6 +221,9 @@ func (l *Ledger) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.resign(&head); err != nil {
+		return err
+	}
 	if head.checkpoint != nil {
 		l.signed.Store(head.checkpoint)
 		l.signer.remember(head.checkpoint.size, head.checkpoint.root)
