@@ -59,7 +59,7 @@ where it was; run again, it returns the first index.`,
 	f.StringVar(&p.Kind, "source-kind", "", "`kind` of the source: git, directory or archive; default: found out")
 	f.StringVar(&p.access, "source-access", "", "`class` of the source: public, circle or room (the default)")
 	f.StringVar(&p.SourceURI, "source-uri", "", "`URI` of where the source is kept")
-	f.StringVar(&p.Recipe, "recipe", "", "`file` that says how to build; default: the source's vitrine.recipe.toml")
+	f.StringVar(&p.Recipe, "recipe", "", "build `file`; default: vitrine.recipe.toml of the source")
 	f.StringVar(&p.Notes, "notes", "", "`URL` of the release notes")
 	f.StringVar(&p.Channel, "channel", "", "`channel` of updates")
 	f.Int64Var(&p.Seq, "seq", 0, "`number` on the channel; default: the next")

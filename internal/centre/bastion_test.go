@@ -66,7 +66,7 @@ func TestWitnessBehindABastion(t *testing.T) {
 }
 
 // configure appends to a node's configuration.
-func configure(t *testing.T, dir, text string) {
+func configure(t testing.TB, dir, text string) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(dir, ConfigFile), os.O_APPEND|os.O_WRONLY, 0)
 	check(t, err)

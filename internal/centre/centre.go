@@ -56,6 +56,7 @@ type Node struct {
 	dir        string
 	cfg        *Config
 	log        *slog.Logger
+	dialer     *peerDialer
 	peers      *http.Client // talks to other nodes
 	keys       *keys
 	described  atomic.Pointer[Info] // nil: as the keys say
@@ -145,7 +146,8 @@ func openAny(ctx context.Context, dir string, log *slog.Logger) (n *Node, err er
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("opening the node: %w", err)
 	}
-	n = &Node{dir: dir, cfg: cfg, log: log, peers: newPeerClient(cfg.hosts), mended: make(chan struct{})}
+	n = &Node{dir: dir, cfg: cfg, log: log, dialer: newPeerDialer(cfg), mended: make(chan struct{})}
+	n.peers = newPeerClient(n.dialer)
 	n.neighbours = neighbours{changed: make(chan struct{}, 1), follows: map[string]string{}}
 	n.gossiping.wake = make(chan struct{}, 1)
 	n.stale.asked = make(chan struct{})

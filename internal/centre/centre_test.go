@@ -28,6 +28,7 @@ func newNode(t testing.TB, o InitOptions) string {
 		o.URL = "https://log.example.org"
 	}
 	check(t, Init(t.Context(), dir, o))
+	configure(t, dir, "private-peers = true\n") // of tests, which are on this machine
 	return dir
 }
 

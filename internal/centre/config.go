@@ -42,6 +42,7 @@ type Config struct {
 	AddListen          string   `toml:"add-listen"`
 	Bastion            []string `toml:"bastion"`
 	Hosts              []string `toml:"hosts"`
+	PrivatePeers       bool     `toml:"private-peers"`
 	Database           Database `toml:"database"`
 	StatementKey       string   `toml:"statement-key"`
 	LogKey             string   `toml:"log-key"`

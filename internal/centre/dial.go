@@ -84,18 +84,23 @@ var errRedirect = errors.New("the other node answered with a redirection, which 
 
 // newPeerClient returns the client with which a node talks to others. It follows
 // no redirection, asks the proxies of the environment for hosts that are not
-// configured, and sends no cookies; each request needs a context that ends.
-func newPeerClient(h hosts) *http.Client {
+// configured, and sends no cookies; each request needs a context that ends. It
+// connects to no address that a member may not name (private.go).
+func newPeerClient(d *peerDialer) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
 		Transport: &http.Transport{
 			Proxy: func(r *http.Request) (*url.URL, error) {
-				if _, ok := h[r.URL.Hostname()]; ok {
+				if _, ok := d.hosts[r.URL.Hostname()]; ok {
 					return nil, nil
 				}
-				return http.ProxyFromEnvironment(r)
+				u, err := http.ProxyFromEnvironment(r)
+				if u != nil {
+					d.noteProxy(u)
+				}
+				return u, err
 			},
-			DialContext:            h.dial,
+			DialContext:            d.dial,
 			ForceAttemptHTTP2:      true,
 			TLSHandshakeTimeout:    peerHandshake,
 			ResponseHeaderTimeout:  peerHeaders,

@@ -59,7 +59,7 @@ func TestPeerClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newPeerClient(h)
+	c := newPeerClient(newPeerDialer(&Config{hosts: h}))
 	defer c.CloseIdleConnections()
 	get := func(path string) error {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://peer.example"+path, nil)

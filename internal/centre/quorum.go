@@ -101,7 +101,7 @@ func (n *Node) circleQuorum() (q *quorum.Quorum, who string, closed, err error) 
 	if n.quorum.same(who) {
 		return n.quorum.get(), who, nil, nil
 	}
-	q, err = quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Earlier: n.keys.earlier, Policy: p, Agent: software(), Dial: n.cfg.hosts.dial, Logger: n.log})
+	q, err = quorum.New(quorum.Options{Log: n.keys.log.Verifier(), Earlier: n.keys.earlier, Policy: p, Agent: software(), Dial: n.dialer.dial, Logger: n.log})
 	return q, who, nil, err
 }
 

@@ -27,6 +27,7 @@ var configKeys = []configKey{
 	{"add-listen", "", nil, "Loopback address of POST /add, which writes raw entries into the log unchecked; empty for none. Only for load tests."},
 	{"bastion", []string{}, nil, "Bastions (C2SP https-bastion) through which others reach a node that they cannot connect to: host:port of each. The node connects out with the key keys/bastion.pem, which is made when it is needed, and logs its URL there, https://bastion/<key hash>/; the witness is at witness/ below that."},
 	{"hosts", []string{}, nil, "Where other nodes are reached in place of what DNS says: name=address or name=address:port, for closed networks and for trying things out."},
+	{"private-peers", false, nil, "Whether members of the circle may be reached at addresses that are not public: private networks and this machine. They are without this key where the URL of this node leads to such an address, and where hosts names them. Else a member could have this node ask a service that only its machine reaches."},
 	{"database", "vitrine.db", nil, "SQLite file, relative to the directory, or a postgres:// URL. Leave the password out of the URL: PGPASSFILE and ~/.pgpass are read."},
 	{"statement-key", "keys/statement.pem", nil, "Key that signs statements: a file, relative to the directory, or ssh-agent:SHA256:… for a key in the agent at SSH_AUTH_SOCK."},
 	{"log-key", "keys/log.pem", nil, "Ed25519 key that signs checkpoints: a file, relative to the directory."},
@@ -114,6 +115,8 @@ A node is configured by one file, ` + "`DIR/vitrine.toml`" + `. ` + "`vitrine in
 // literal writes a TOML value.
 func literal(v any) string {
 	switch v := v.(type) {
+	case bool:
+		return strconv.FormatBool(v)
 	case int64:
 		return strconv.FormatInt(v, 10)
 	case []string:

@@ -79,8 +79,13 @@ func (n *Node) askOwn(ctx context.Context) {
 	defer cancel()
 	var wg sync.WaitGroup
 	free := make(chan struct{}, staleAtOnce)
+	named := n.namedPlaces()
 	for _, where := range n.ownElsewhere(ctx) {
 		free <- struct{}{}
+		ctx := ctx
+		if slices.ContainsFunc(named, func(p string) bool { return strings.HasPrefix(where, p+"/") }) {
+			ctx = withNamed(ctx)
+		}
 		wg.Go(func() {
 			defer func() { <-free }()
 			raw, err := n.fetchCheckpoint(ctx, where)
@@ -95,6 +100,18 @@ func (n *Node) askOwn(ctx context.Context) {
 		})
 	}
 	wg.Wait()
+}
+
+// namedPlaces lists the prefixes of witnesses that the configuration names, which
+// may be anywhere.
+func (n *Node) namedPlaces() (out []string) {
+	if n.cfg.WitnessPolicy == "" {
+		return nil
+	}
+	for _, w := range n.witnesses() {
+		out = append(out, strings.TrimSuffix(strings.TrimSuffix(w.URL, "/add-checkpoint"), "/"))
+	}
+	return out
 }
 
 // ownElsewhere lists the addresses where members of the circle, and the witnesses

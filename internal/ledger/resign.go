@@ -15,7 +15,7 @@ const checkpointTemp = "checkpoint.resigned"
 // who trust the new key alone would not confirm the old one's until then. A signer
 // that refuses (the clock, a hold) leaves things as they are.
 func (l *Ledger) resign(h *head) error {
-	if h.checkpoint == nil {
+	if h.checkpoint == nil || l.cosigner == nil {
 		return nil
 	}
 	now, err := verifierOf(l.o.Signer)
