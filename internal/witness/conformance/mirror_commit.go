@@ -174,6 +174,25 @@ func commitChecks() []check {
 		{"served-all", sectionServed, Must, "the larger copy is the log's too", func(e *env) error {
 			return errors.Join(e.copiedWants(copyLog, 10_600), e.copyWants(copyLog, 10_600))
 		}},
+		{"excess", sectionProcess, Must, "409 where excess_entries is above the mirror's bound, or all are taken again: 10,600 that it has", func(e *env) error {
+			_, err := e.excess(e.logs[copyLog], 10_600)
+			return err
+		}},
+		{"excess-next", sectionProcess, Must, "and 200 from the next entry that it tells", func(e *env) error {
+			p := e.logs[copyLog]
+			next, err := e.excess(p, 10_600)
+			if err != nil {
+				return err
+			}
+			_, err = e.mirrored(p, next, 10_600)
+			return err
+		}},
+		{"skip", sectionProcess, Must, "200 for 300 entries that the mirror has already, of which none is saved again", func(e *env) error {
+			if _, err := e.mirrored(e.logs[copyLog], 10_300, 10_600); err != nil {
+				return err
+			}
+			return errors.Join(e.copiedWants(copyLog, 10_600), e.copyWants(copyLog, 10_600))
+		}},
 		{"served-unknown", sectionServed, Must, "404 for a log that is not known", func(e *env) error {
 			return e.monitored(http.MethodGet, strings.Repeat("0", 64), http.StatusNotFound)
 		}},
@@ -190,6 +209,28 @@ func commitChecks() []check {
 			return nil
 		}},
 	}
+}
+
+// excess sends again all entries of a log that is mirrored whole, and returns the
+// next entry. Where the mirror has a bound, the head of the request is enough; where
+// it has none it wants packages (400), and takes them.
+func (e *env) excess(p *player, size int64) (next int64, err error) {
+	a, err := e.entries(p.head(0, size, nil))
+	if err != nil {
+		return 0, err
+	}
+	if a.status == http.StatusBadRequest {
+		_, err := e.mirrored(p, 0, size)
+		return size, err
+	}
+	if err := a.want(http.StatusConflict); err != nil {
+		return 0, err
+	}
+	i, err := a.info()
+	if err == nil && i.next != size {
+		err = fmt.Errorf("the next entry is %d, want %d", i.next, size)
+	}
+	return i.next, err
 }
 
 // copyWants compares every bundle and tile of a size.
