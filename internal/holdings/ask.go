@@ -241,7 +241,7 @@ func (h *Holdings) missed(ctx context.Context, l *log, it *item, now time.Time) 
 	if err != nil {
 		return err
 	}
-	err = h.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = h.notes.update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return one(tx.ExecContext(ctx, `UPDATE holding_item SET since = $1, asked = $2, next_try = $3, places = $4,
 			stage = CASE WHEN stage = 0 AND $5 THEN 1 ELSE stage END
 			WHERE log_id = $6 AND idx = $7 AND kind = $8 AND sha256 = $9 AND state = 0`,
@@ -270,7 +270,7 @@ func (h *Holdings) passOver(ctx context.Context, l *log, it *item) error {
 }
 
 func (h *Holdings) set(ctx context.Context, l *log, it *item, what string, arg any) error {
-	err := h.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := h.notes.update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return one(tx.ExecContext(ctx, `UPDATE holding_item SET `+what+`
 			WHERE log_id = $2 AND idx = $3 AND kind = $4 AND sha256 = $5 AND state = 0`,
 			arg, l.id, it.index, it.kind, it.sha256[:]))

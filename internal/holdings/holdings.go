@@ -125,6 +125,7 @@ type Holdings struct {
 	places chan struct{} // for requests
 	hosts  hosts
 	room   room
+	notes  batcher
 
 	reporting sync.Mutex // one report at a time
 
@@ -141,7 +142,7 @@ func New(ctx context.Context, o Options) (*Holdings, error) {
 		return nil, err
 	}
 	h := &Holdings{o: o, places: make(chan struct{}, o.Limits.Concurrent), logs: map[string]*log{}, hashes: map[string]string{}, changed: make(chan struct{}, 1)}
-	h.hosts.now = o.Now
+	h.hosts.now, h.notes.db = o.Now, o.DB
 	h.room.limits = [2]int64{o.Limits.EnvelopeBytes, o.ContentBytes}
 	if err := errors.Join(h.load(ctx), h.loadHashes(ctx)); err != nil {
 		return nil, fmt.Errorf("opening the holdings: %w", err)

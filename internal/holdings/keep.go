@@ -65,7 +65,7 @@ func (h *Holdings) settle(ctx context.Context, l *log, it *item, now time.Time, 
 	if err != nil {
 		return err
 	}
-	err = h.o.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = h.notes.update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		err := one(tx.ExecContext(ctx, `UPDATE holding_item SET state = 1, envelope = $1, since = $2, asked = $3, places = $4,
 			arrived = $5, size = CASE WHEN kind = 0 THEN $6 ELSE size END,
 			stage = CASE WHEN stage = 2 THEN 3 WHEN stage = 1 THEN 0 ELSE stage END
