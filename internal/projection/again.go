@@ -217,23 +217,32 @@ func (f *follow) replace(ctx context.Context, tx *store.Tx, facts []fact) error 
 	return err
 }
 
+// eraseTexts take an entry out of the tables: with a statement, without one, and
+// what it said.
+var eraseTexts = []string{
+	`DELETE FROM projected_entry WHERE log_id = $1 AND idx = $2 AND envelope IS NOT NULL`,
+	`DELETE FROM projected_entry WHERE log_id = $1 AND idx = $2`,
+	`DELETE FROM projected_release WHERE log_id = $1 AND idx = $2`,
+	`DELETE FROM projected_subject WHERE log_id = $1 AND idx = $2`,
+	`DELETE FROM projected_artifact WHERE log_id = $1 AND idx = $2`,
+	`DELETE FROM projected_rebuild WHERE log_id = $1 AND idx = $2`,
+	`DELETE FROM projected_rebuilt WHERE log_id = $1 AND idx = $2`,
+	`DELETE FROM projected_provenance WHERE log_id = $1 AND idx = $2`,
+}
+
 // erase takes an entry out of the tables and counts what it said.
 func (f *follow) erase(ctx context.Context, tx *store.Tx, index int64, gone *Counts) error {
-	var n [5]int64
-	for i, q := range []string{
-		`DELETE FROM projected_entry WHERE log_id = $1 AND idx = $2 AND envelope IS NOT NULL`,
-		`DELETE FROM projected_entry WHERE log_id = $1 AND idx = $2`,
-		`DELETE FROM projected_release WHERE log_id = $1 AND idx = $2`,
-		`DELETE FROM projected_subject WHERE log_id = $1 AND idx = $2`,
-		`DELETE FROM projected_artifact WHERE log_id = $1 AND idx = $2`,
-	} {
+	var n []int64
+	for _, q := range eraseTexts {
 		res, err := tx.ExecContext(ctx, q, f.id, index)
 		if err != nil {
 			return err
 		}
-		if n[i], err = res.RowsAffected(); err != nil {
+		rows, err := res.RowsAffected()
+		if err != nil {
 			return err
 		}
+		n = append(n, rows)
 	}
 	if n[0]+n[1] != 1 {
 		return errors.Join(errMoved, fmt.Errorf("entry %d is not in the tables", index))

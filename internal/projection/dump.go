@@ -34,15 +34,17 @@ type (
 		Type      string         `json:"type,omitempty"`
 		Problem   string         `json:"problem,omitempty"`
 		Subjects  []dumpSubject  `json:"subjects,omitempty"`
-		Release   *dumpRelease   `json:"release,omitempty"`
+		Release   *dumpSaid      `json:"release,omitempty"`
+		Rebuild   *dumpSaid      `json:"rebuild,omitempty"`
+		Built     []any          `json:"provenance,omitempty"`
 	}
 	dumpSubject struct {
 		Name   string         `json:"name"`
 		SHA256 *digest.Digest `json:"sha256,omitempty"`
 	}
-	// dumpRelease has the columns of the tables, so that a difference in one of
+	// dumpSaid has the columns of the tables, so that a difference in one of
 	// them is a difference in the dump.
-	dumpRelease struct {
+	dumpSaid struct {
 		Row       []any   `json:"row"`
 		Artifacts [][]any `json:"artifacts"`
 	}
@@ -188,20 +190,58 @@ func dumpDetails(ctx context.Context, tx *store.Tx, origin string, from, end int
 	err = dumpRows(ctx, tx, &set.release, dumpRange, args, func(index int64, row []any) error {
 		e, err := find("projected_release", index)
 		if err == nil {
-			e.Release = &dumpRelease{Row: row, Artifacts: [][]any{}}
+			e.Release = &dumpSaid{Row: row, Artifacts: [][]any{}}
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return dumpRows(ctx, tx, &set.artifact, dumpRange+`, pos`, args, func(index int64, row []any) error {
+	err = dumpRows(ctx, tx, &set.artifact, dumpRange+`, pos`, args, func(index int64, row []any) error {
 		e, err := find("projected_artifact", index)
 		if err == nil && e.Release == nil {
 			err = fmt.Errorf("projected_artifact has a row for entry %d of %s, which is no release: rebuild the tables", index, origin)
 		}
 		if err == nil {
 			e.Release.Artifacts = append(e.Release.Artifacts, row)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return dumpRebuilds(ctx, tx, set, origin, args, find)
+}
+
+// dumpRebuilds adds what was said of building releases again.
+func dumpRebuilds(ctx context.Context, tx *store.Tx, set *rowSet, origin string, args []any, find func(string, int64) (*dumpEntry, error)) error {
+	err := dumpRows(ctx, tx, &set.rebuild, dumpRange, args, func(index int64, row []any) error {
+		e, err := find("projected_rebuild", index)
+		if err == nil {
+			e.Rebuild = &dumpSaid{Row: row, Artifacts: [][]any{}}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = dumpRows(ctx, tx, &set.rebuilt, dumpRange+`, pos`, args, func(index int64, row []any) error {
+		e, err := find("projected_rebuilt", index)
+		if err == nil && e.Rebuild == nil {
+			err = fmt.Errorf("projected_rebuilt has a row for entry %d of %s, which is no rebuild: rebuild the tables", index, origin)
+		}
+		if err == nil {
+			e.Rebuild.Artifacts = append(e.Rebuild.Artifacts, row)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return dumpRows(ctx, tx, &set.provenance, dumpRange, args, func(index int64, row []any) error {
+		e, err := find("projected_provenance", index)
+		if err == nil {
+			e.Built = row
 		}
 		return err
 	})

@@ -49,6 +49,8 @@ type fact struct {
 	envelope digest.Digest // zero: not known
 	stmt     *statement.Statement
 	release  *statement.Release
+	rebuild  *statement.Rebuild
+	built    *statement.Provenance
 	problem  string
 }
 
@@ -238,6 +240,7 @@ func (e *fact) believe(b []byte) {
 			return
 		}
 	}
+	e.rebuilding(s)
 	e.envelope, e.stmt, e.problem = e.said, s, ""
 }
 

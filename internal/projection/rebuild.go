@@ -8,10 +8,11 @@ import (
 )
 
 // disposable are the tables that hold nothing but what logs say.
-var disposable = []string{"projected_artifact", "projected_release", "projected_subject", "projected_entry"}
+var disposable = []string{"projected_provenance", "projected_rebuilt", "projected_rebuild",
+	"projected_artifact", "projected_release", "projected_subject", "projected_entry"}
 
 // indexes are those of the disposable tables that serve pages alone. They are
-// as the migration 0009 makes them.
+// as the migrations 0009 and 0013 make them.
 var indexes = []struct{ name, on string }{
 	{"projected_entry_envelope", "projected_entry (envelope)"},
 	{"projected_subject_sha256", "projected_subject (sha256)"},
@@ -19,6 +20,11 @@ var indexes = []struct{ name, on string }{
 	{"projected_release_product", "projected_release (log_id, product, idx)"},
 	{"projected_release_published", "projected_release (published)"},
 	{"projected_artifact_sha256", "projected_artifact (sha256, log_id, idx)"},
+	{"projected_rebuild_envelope", "projected_rebuild (envelope)"},
+	{"projected_rebuild_released", "projected_rebuild (released, log_id, idx)"},
+	{"projected_rebuild_finished", "projected_rebuild (finished)"},
+	{"projected_rebuild_explanation", "projected_rebuild (explanation)"},
+	{"projected_provenance_released", "projected_provenance (released, log_id, job, idx)"},
 }
 
 // bareFrom is the number of entries from which empty tables are filled without

@@ -183,6 +183,47 @@ func (w *world) furnish(t testing.TB, origin string) {
 	w.add(origin, bytes.Replace(leaf, []byte("0.0.2"), []byte("0.0.9"), 1))
 }
 
+// rebuilding is a world in which others have built a release of the own log again.
+func rebuilding(t testing.TB) *world {
+	t.Helper()
+	w := newWorld(t)
+	for _, origin := range []string{alpha, beta} {
+		w.rebuilds(t, origin, fixture.StatementKey(origin, key.Ed25519))
+	}
+	w.all(t)
+	return w
+}
+
+// rebuilds fills a log with what its owner says of a release of the own log, and
+// with what cannot be read as that.
+func (w *world) rebuilds(t testing.TB, origin string, k *key.Signer) {
+	t.Helper()
+	why := &statement.Evidence{MediaType: "application/json", Size: 3, SHA256: digest.Of([]byte(origin))}
+	for i, said := range []fixture.Said{
+		{Outcome: statement.Different, Detail: "one function", Explanation: why, Tries: 2},
+		{Outcome: statement.Failed},
+		{Outcome: statement.Identical},
+	} {
+		said.At = fixture.Epoch.Add(time.Duration(i) * time.Minute)
+		envs := []*statement.Envelope{said.Sign(k, w.own[0])}
+		if said.Outcome != statement.Failed { // something was made
+			envs = append(envs, said.Provenance(k, w.own[0], "https://"+origin))
+		}
+		for _, env := range envs {
+			leaf := w.leaf(t, env, k)
+			w.late = append(w.late, late{origin, w.add(origin, leaf), leaf, env.Bytes(), env.Digest()})
+		}
+	}
+	odd := *w.own[0].Statement()
+	odd.PredicateType = statement.ProvenanceType // of another build type
+	env, err := statement.Sign(&odd, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := w.leaf(t, env, k)
+	w.late = append(w.late, late{origin, w.add(origin, leaf), leaf, env.Bytes(), env.Digest()})
+}
+
 func (w *world) sign(t testing.TB, k *key.Signer) *statement.Envelope {
 	t.Helper()
 	w.at++

@@ -100,7 +100,12 @@ func (r *rows) text(tx *store.Tx, n int) string {
 }
 
 // rowSet is what a batch writes.
-type rowSet struct{ entry, subject, release, artifact rows }
+type rowSet struct{ entry, subject, release, artifact, rebuild, rebuilt, provenance rows }
+
+// all are the tables in the order in which they are written.
+func (set *rowSet) all() []*rows {
+	return []*rows{&set.entry, &set.subject, &set.release, &set.artifact, &set.rebuild, &set.rebuilt, &set.provenance}
+}
 
 func newRowSet() *rowSet {
 	columns := func(s string) []string { return strings.Fields(s) }
@@ -113,6 +118,11 @@ func newRowSet() *rowSet {
 			source_kind source_access source_size source_sha256 source_commit source_uri`)},
 		artifact: rows{table: "projected_artifact", columns: columns(
 			"log_id idx pos name size sha256 sbom_type sbom_size sbom_sha256")},
+		rebuild: rows{table: "projected_rebuild", columns: columns(
+			`log_id idx envelope released outcome engine job recipe attempts flaky reason detail finished
+			explain_type explain_size explanation`)},
+		rebuilt:    rows{table: "projected_rebuilt", columns: columns("log_id idx pos name shipped rebuilt outcome")},
+		provenance: rows{table: "projected_provenance", columns: columns("log_id idx envelope released job engine builder")},
 	}
 }
 
@@ -122,7 +132,7 @@ func insert(ctx context.Context, tx *store.Tx, log int64, facts []fact) (c Count
 	for i := range facts {
 		set.add(log, &facts[i], &c)
 	}
-	for _, r := range []*rows{&set.entry, &set.subject, &set.release, &set.artifact} {
+	for _, r := range set.all() {
 		if err := r.write(ctx, tx); err != nil {
 			return c, err
 		}
@@ -154,6 +164,12 @@ func (set *rowSet) add(log int64, f *fact, c *Counts) {
 	if f.release != nil {
 		c.Releases++
 		set.addRelease(log, f, f.release)
+	}
+	if f.rebuild != nil {
+		set.addRebuild(log, f, f.rebuild)
+	}
+	if f.built != nil {
+		set.addProvenance(log, f, f.built)
 	}
 }
 
