@@ -157,7 +157,8 @@ func (n *Node) onlyAgain(ctx context.Context, env *statement.Envelope, k key.Pub
 
 // isOwnKind reports whether a predicate is what a node says for itself.
 func isOwnKind(t string) bool {
-	return t == statement.ReleaseType || t == statement.ForkAcceptedType || t == statement.WithheldType
+	return t == statement.ReleaseType || t == statement.ForkAcceptedType || t == statement.WithheldType ||
+		t == statement.RebuildType || t == statement.ProvenanceType
 }
 
 // resume hands submissions to the log that an earlier process did not finish, and

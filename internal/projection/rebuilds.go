@@ -29,7 +29,10 @@ type Rebuild struct {
 	Detail      string
 	Finished    time.Time
 	Explanation *statement.Evidence
-	Provenance  digest.Digest // of the envelope in the same log; zero: none
+	Log         *statement.Evidence // of the last attempt, without its type
+	Provenance  digest.Digest       // of the envelope in the same log; zero: none
+	Product     string              // as the release says; empty where it is not held here, as Version
+	Version     string
 	Artifacts   []statement.RebuiltArtifact
 }
 
@@ -58,8 +61,13 @@ func (set *rowSet) addRebuild(log int64, f *fact, r *statement.Rebuild) {
 	if r.Explanation != nil {
 		x = *r.Explanation
 	}
+	var journal statement.Evidence
+	if last.Log != nil {
+		journal = *last.Log
+	}
 	set.rebuild.add(log, f.index, f.envelope[:], r.Release[:], string(r.Outcome), r.Engine, perhaps(r.Job), perhaps(r.Recipe),
-		len(r.Attempts), flaky, string(last.Reason), text(last.Detail), last.Finished.UnixMicro(), text(x.MediaType), x.Size, null(x.SHA256))
+		len(r.Attempts), flaky, string(last.Reason), text(last.Detail), last.Finished.UnixMicro(), text(x.MediaType), x.Size, null(x.SHA256),
+		journal.Size, null(journal.SHA256))
 	for i, a := range r.Artifacts {
 		set.rebuilt.add(log, f.index, i, text(a.Name), a.Shipped[:], perhaps(a.Rebuilt), string(a.Outcome))
 	}
@@ -188,7 +196,10 @@ const provenanceOf = `(SELECT v.envelope FROM projected_provenance AS v WHERE v.
 
 func rebuilds(ctx context.Context, tx *store.Tx, where string, args ...any) ([]Rebuild, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT l.origin, r.idx, r.envelope, r.released, r.outcome, r.engine, r.job, r.recipe,
-		r.attempts, r.flaky, r.reason, r.detail, r.finished, r.explain_type, r.explain_size, r.explanation, `+provenanceOf+`
+		r.attempts, r.flaky, r.reason, r.detail, r.finished, r.explain_type, r.explain_size, r.explanation,
+		r.log_bytes, r.build_log, `+provenanceOf+`,
+		COALESCE((SELECT p.product FROM projected_release AS p WHERE p.envelope = r.released LIMIT 1), ''),
+		COALESCE((SELECT p.version FROM projected_release AS p WHERE p.envelope = r.released LIMIT 1), '')
 		FROM projected_rebuild AS r JOIN projected_log AS l ON l.id = r.log_id `+where, args...)
 	if err != nil {
 		return nil, err
@@ -206,16 +217,16 @@ func rebuilds(ctx context.Context, tx *store.Tx, where string, args ...any) ([]R
 }
 
 func scanRebuild(rows *sql.Rows) (r Rebuild, err error) {
-	var env, released, job, recipe, sum, provenance []byte
+	var env, released, job, recipe, sum, journal, provenance []byte
 	var flaky, finished int64
-	var x statement.Evidence
+	var x, l statement.Evidence
 	err = rows.Scan(&r.Origin, &r.Index, &env, &released, &r.Outcome, &r.Engine, &job, &recipe, &r.Attempts, &flaky,
-		&r.Reason, &r.Detail, &finished, &x.MediaType, &x.Size, &sum, &provenance)
+		&r.Reason, &r.Detail, &finished, &x.MediaType, &x.Size, &sum, &l.Size, &journal, &provenance, &r.Product, &r.Version)
 	if err != nil {
 		return r, err
 	}
 	r.Flaky, r.Finished = flaky == 1, time.UnixMicro(finished).UTC()
-	var errs [6]error
+	var errs [7]error
 	r.Statement, errs[0] = toDigest(env)
 	r.Release, errs[1] = toDigest(released)
 	r.Job, errs[2] = toDigest(job)
@@ -224,6 +235,10 @@ func scanRebuild(rows *sql.Rows) (r Rebuild, err error) {
 	if sum != nil {
 		x.SHA256, errs[5] = toDigest(sum)
 		r.Explanation = &x
+	}
+	if journal != nil {
+		l.SHA256, errs[6] = toDigest(journal)
+		r.Log = &l
 	}
 	return r, errors.Join(errs[:]...)
 }

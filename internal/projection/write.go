@@ -120,7 +120,7 @@ func newRowSet() *rowSet {
 			"log_id idx pos name size sha256 sbom_type sbom_size sbom_sha256")},
 		rebuild: rows{table: "projected_rebuild", columns: columns(
 			`log_id idx envelope released outcome engine job recipe attempts flaky reason detail finished
-			explain_type explain_size explanation`)},
+			explain_type explain_size explanation log_bytes build_log`)},
 		rebuilt:    rows{table: "projected_rebuilt", columns: columns("log_id idx pos name shipped rebuilt outcome")},
 		provenance: rows{table: "projected_provenance", columns: columns("log_id idx envelope released job engine builder")},
 	}

@@ -35,6 +35,7 @@ func (s *site) api(mux *http.ServeMux) {
 	huma.Get(api, "/api/v1/circle", s.apiCircle, named("circle", "The circle: who belongs, with which keys, agreed by whom"))
 	huma.Get(api, "/api/v1/logs", s.apiLogs, named("logs", "The logs that the node follows, and how far"))
 	huma.Get(api, "/api/v1/logs/{log}", s.apiOtherLog, named("entries", "Entries of a followed log, newest first"))
+	s.apiRebuilds(api)
 	inner.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is no such address; /api/v1/openapi.json lists them")
 	})

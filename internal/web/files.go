@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +14,7 @@ import (
 	"vitrine.example/digest"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/projection"
-	"vitrine.example/proof"
 	"vitrine.example/statement"
-	"vitrine.example/tlog"
 )
 
 // rawStatement serves the envelope of a logged statement (DESIGN §4).
@@ -71,72 +68,6 @@ func matches(fields []string, tag string) bool {
 		}
 	}
 	return false
-}
-
-// maxBundled bounds how many releases of one file go into its bundle.
-const maxBundled = 32
-
-// bundle serves the bundle of a released file, made now, under the newest
-// checkpoint: every release statement about the file, the newest at most.
-func (s *site) bundle(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
-	ctx := r.Context()
-	found, err := s.Projection.Releases(ctx, projection.Filter{Artifact: d, Limit: maxBundled})
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		return errNotFound
-	}
-	var b proof.Bundle
-	for i := len(found) - 1; i >= 0; i-- { // in the order of the log
-		l, err := s.logged(ctx, found[i].Statement, found[i].Index)
-		if err != nil {
-			return err
-		}
-		b.Statements = append(b.Statements, l)
-	}
-	raw, err := b.Marshal()
-	if err != nil {
-		return fmt.Errorf("writing the bundle of %s: %w", d, err)
-	}
-	newest, err := s.Projection.Release(ctx, found[0].Statement)
-	if err != nil {
-		return err
-	}
-	attach(w, artifactName(newest, d)+".vitrine")
-	w.Header().Set("Cache-Control", "no-cache")
-	send(w, proof.MediaType, raw)
-	return nil
-}
-
-// logged puts a statement and its proof together.
-func (s *site) logged(ctx context.Context, d digest.Digest, index int64) (proof.Logged, error) {
-	raw, err := s.publicBytes(ctx, d)
-	if err != nil {
-		return proof.Logged{}, fmt.Errorf("reading the statement %s: %w", d, err)
-	}
-	env, err := statement.Parse(raw)
-	if err != nil {
-		return proof.Logged{}, fmt.Errorf("reading the statement %s: %w", d, err)
-	}
-	text, err := s.Ledger.Proof(ctx, index)
-	if err != nil {
-		return proof.Logged{}, fmt.Errorf("proving entry %d: %w", index, err)
-	}
-	p, err := tlog.ParseProof(text)
-	if err != nil {
-		return proof.Logged{}, fmt.Errorf("proving entry %d: %w", index, err)
-	}
-	return proof.Logged{Envelope: env, Proof: p}, nil
-}
-
-func artifactName(r *projection.Release, d digest.Digest) string {
-	for _, a := range r.Artifacts {
-		if a.SHA256 == d {
-			return path.Base(a.Name)
-		}
-	}
-	return d.String()
 }
 
 // attach makes a browser keep the answer as a file and never show it.

@@ -18,6 +18,7 @@ var pageNames = []string{
 	"start", "releases", "release", "log", "entry", "statement",
 	"logs",
 	"circle", "witness", "forks",
+	"rebuilds", "rebuild", "explanation", "jobs", "job",
 	"error",
 }
 

@@ -125,6 +125,8 @@ type releasePage struct {
 	Standing   []standing
 	Held       map[digest.Digest]bool // content that can be had here
 	SourceHeld bool
+	Rebuilds   []saidRebuild
+	Bundles    bool // the files' bundles can be had here
 }
 
 func (s *site) release(r *http.Request) (string, any, error) {
@@ -151,6 +153,10 @@ func (s *site) release(r *http.Request) (string, any, error) {
 			p.Held[a.SBOM.SHA256] = s.held(a.SBOM.SHA256)
 		}
 	}
+	if p.Rebuilds, err = s.rebuiltBy(r.Context(), d, rel.Origin); err != nil {
+		return "", nil, err
+	}
+	p.Bundles = p.Own || s.Proofs != nil
 	p.SourceHeld = rel.Source != nil && s.held(rel.Source.SHA256)
 	return "release", p, nil
 }

@@ -78,6 +78,8 @@ type Options struct {
 	Forks   Forks   // nil: none are known
 	// Dealings tell how this node gets on with the members of its circle; nil: not told.
 	Dealings Dealings
+	Proofs   Proofs // nil: no proofs of others' logs
+	Jobs     Jobs   // nil: this node rebuilds nothing
 }
 
 // site is what the handlers share.
@@ -148,6 +150,7 @@ func (s *site) routes(mux *http.ServeMux) {
 
 	s.circleRoutes(mux)
 	s.witnessRoutes(mux)
+	s.rebuildRoutes(mux)
 	mux.HandleFunc("GET /forks", s.page(s.forks))
 	s.api(mux)
 	mux.HandleFunc("GET /", s.page(func(r *http.Request) (string, any, error) { return "", nil, errNotFound }))

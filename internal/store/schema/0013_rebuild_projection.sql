@@ -19,6 +19,8 @@ CREATE TABLE projected_rebuild (
     explain_type TEXT   NOT NULL,
     explain_size BIGINT NOT NULL,
     explanation  BLOB,
+    log_bytes    BIGINT NOT NULL, -- of the build log of the last attempt
+    build_log    BLOB,
     PRIMARY KEY (log_id, idx)
 );
 
