@@ -15,8 +15,8 @@ import (
 )
 
 func newBundle(c *console) *cobra.Command {
-	return group("bundle", "look into, export and refresh bundles", `  vitrine bundle show app.tar.gz.vitrine`,
-		newBundleShow(c), newBundleExport(c), newBundleRefresh(c))
+	return group("bundle", "fetch, look into, export and refresh bundles", `  vitrine bundle show app.tar.gz.vitrine`,
+		newBundleFetch(c), newBundleShow(c), newBundleExport(c), newBundleRefresh(c))
 }
 
 // shown is one statement of a bundle, for `vitrine bundle show`.

@@ -215,6 +215,9 @@ func runExample(t *testing.T, dir, bin, line string) {
 	if strings.Contains(line, "vitrine mirror") {
 		cmd.Env = append(cmd.Env, mirrorExample(t, dir)...)
 	}
+	if strings.Contains(line, "bundle fetch") {
+		cmd.Env = append(cmd.Env, fetchExample(t, dir)...)
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if strings.Contains(line, "vitrine serve") {

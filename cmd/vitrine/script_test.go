@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"substdout":    substdout,
 			"forkevidence": writeForkEvidence,
 			"makerecipe":   makerecipe,
+			"rebuilt":      rebuilt,
 		},
 	})
 }

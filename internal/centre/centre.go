@@ -80,6 +80,7 @@ type Node struct {
 	holdings   *holdings.Holdings // nil where there is no mirror
 	stale      stale
 	farm       farming
+	cosigned   cosigned
 
 	control  *controlServer
 	remaking sync.Mutex    // of the database from the log
@@ -246,6 +247,7 @@ func (n *Node) start() {
 	n.work.Go(func() { n.followForks(ctx) })
 	n.work.Go(func() { n.fetch(ctx) })
 	n.work.Go(func() { n.watchOwn(ctx) })
+	n.work.Go(func() { n.gatherCosigned(ctx) })
 	if _, err := n.clock.Now(); err != nil {
 		n.log.Error("nothing will be signed", "err", err)
 	}

@@ -13,8 +13,8 @@ import (
 	"vitrine.example/tlog"
 )
 
-// Proof implements [web.Proofs]: an entry of another's log under what this node
-// mirrors of it, with the signatures of the log, of witnesses, and its own.
+// Proof implements [web.Proofs]: an entry of another's log in this node's copy,
+// under the checkpoint that witnesses have cosigned, else under the mirror's.
 func (n *Node) Proof(ctx context.Context, origin string, index int64) (*tlog.Proof, error) {
 	if n.mirror == nil {
 		return nil, fmt.Errorf("proving entry %d of %s: %w: this node is no mirror", index, origin, mirror.ErrUnknown)
@@ -22,6 +22,13 @@ func (n *Node) Proof(ctx context.Context, origin string, index int64) (*tlog.Pro
 	l, err := n.mirror.Log(origin)
 	if err != nil {
 		return nil, err
+	}
+	if cp := n.cosigned.of(origin); cp != nil {
+		p, err := l.ProofUnder(ctx, index, cp)
+		if err == nil {
+			return p, nil
+		}
+		n.log.Debug("an entry cannot be proved under a member's checkpoint", "log", origin, "index", index, "err", err)
 	}
 	return l.Proof(ctx, index)
 }
