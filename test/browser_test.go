@@ -88,8 +88,9 @@ func serveForBrowser(t *testing.T) browserNode {
 		Channel: "stable", Artifacts: []string{short},
 	})
 	fatal(err)
+	b.pages = sayRebuilds(t, h, dir, first.Envelope)
 	d := first.Envelope.Digest().String()
-	b.pages = []string{"/", "/releases", "/release/" + d, "/log", "/log/0", "/logs", "/statement/" + d, "/circle"}
+	b.pages = append(b.pages, "/", "/releases", "/release/"+d, "/log", "/log/0", "/logs", "/statement/"+d, "/circle")
 	return b
 }
 
