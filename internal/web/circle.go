@@ -110,6 +110,7 @@ type apiCircle struct {
 	Revoked   []statement.Revocation `json:"revoked" nullable:"false"`
 	Suspended []digest.Digest        `json:"suspended" nullable:"false" doc:"keys that two members or more have called for the revocation of"`
 	Versions  []apiVersion           `json:"versions" nullable:"false" doc:"every list that is known, oldest first"`
+	Dealings  []apiDealing           `json:"dealings" nullable:"false" doc:"what this node asks the members for, and how they answer"`
 }
 
 type apiMember struct {
@@ -147,6 +148,10 @@ func (s *site) apiCircle(ctx context.Context, _ *struct{}) (*body[apiCircle], er
 			Version: v.Circle.Version, Statement: v.Statement, Status: v.Status, Proposer: v.Proposer, Published: v.Published,
 			Consents: v.Consents, Have: v.Have, Need: v.Need, Notes: append([]string{}, v.Notes...),
 		})
+	}
+	out.Dealings, err = s.apiDealings(ctx)
+	if err != nil {
+		return nil, s.apiError(ctx, err)
 	}
 	return answer(out), nil
 }

@@ -58,3 +58,33 @@ func (d Dealing) Ails() string {
 	}
 	return "answers what does not hold, or could not be asked"
 }
+
+type apiDealing struct {
+	Member   string     `json:"member" doc:"origin"`
+	For      string     `json:"for" doc:"what it is asked for"`
+	Asked    *time.Time `json:"asked,omitempty" doc:"last; absent: not yet"`
+	Answered *time.Time `json:"answered,omitempty" doc:"last, as it should; absent: not yet"`
+	Size     int64      `json:"size" doc:"entries that the last good answer covers"`
+	Ails     string     `json:"ails,omitempty" doc:"what was wrong with the last one; absent: nothing"`
+}
+
+func (s *site) apiDealings(ctx context.Context) ([]apiDealing, error) {
+	out := []apiDealing{}
+	if s.Dealings == nil {
+		return out, nil
+	}
+	all, err := s.Dealings.Dealings(ctx)
+	for _, d := range all {
+		out = append(out, apiDealing{d.Member, d.For, once(d.Asked), once(d.Answered), d.Size, d.Ails()})
+	}
+	return out, err
+}
+
+// once is a time as JSON has it, nil for none.
+func once(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
