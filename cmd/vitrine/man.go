@@ -15,6 +15,7 @@ func newMan(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:     "man DIR",
 		Short:   "write the manual pages into a directory",
+		Hidden:  true, // the README and packages use it; the list of commands fits a screen
 		Example: `  vitrine man man1`,
 		Args:    operands("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
