@@ -144,7 +144,7 @@ func client(t testing.TB, name string, nodes ...*centre) *farm.Client {
 	}
 	c, err := farm.NewClient(me, at)
 	check(t, err)
-	c.Patience = 2 * time.Second
+	c.Patience = 20 * time.Second // a slow machine is not a silent node
 	return c
 }
 
