@@ -73,5 +73,6 @@ func holder(f *os.File) string {
 	return "unknown"
 }
 
-// release frees the lock by closing its file, which stays.
-func (l *lock) release() error { return l.f.Close() }
+// release frees the lock; its file stays. Closing alone would not do: a program that
+// is started at the same moment has the file too, until it is executed.
+func (l *lock) release() error { return errors.Join(flock(l.f, unix.LOCK_UN), l.f.Close()) }
