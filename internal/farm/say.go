@@ -103,6 +103,23 @@ func (q *Queue) Draft(ctx context.Context, id int64, envelope []byte) (first []b
 	return first, nil
 }
 
+// Redraft puts another signed statement in the place of one that can never be
+// logged, because its key was retired before. The caller has made sure that the
+// log did not take it; [ErrState] says that meanwhile there is another one.
+func (q *Queue) Redraft(ctx context.Context, id int64, old, envelope []byte) error {
+	err := q.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		err := held(tx.ExecContext(ctx, `UPDATE farm_order SET envelope = $1 WHERE id = $2 AND state = 2 AND envelope = $3`, envelope, id, old))
+		if errors.Is(err, ErrLost) {
+			return ErrState
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("replacing what is said of rebuild %d: %w", id, err)
+	}
+	return nil
+}
+
 // Said notes where the statement stands in the node's log, and gives up what is
 // then held elsewhere: logs and the explanation are content of the node.
 func (q *Queue) Said(ctx context.Context, id, index int64) error {

@@ -12,11 +12,16 @@ import (
 // Names returns what releases of the own log are called, those above an index, the
 // first entry first: Index, Statement, Product, Version, Channel, Seq and Previous
 // are filled, as the statement has them, which was checked.
-func (p *Projection) Names(ctx context.Context, above int64, limit int) (out []Release, err error) {
+func (p *Projection) Names(ctx context.Context, above int64, limit int) ([]Release, error) {
+	return p.NamesOf(ctx, p.Origin, above, limit)
+}
+
+// NamesOf is Names for any log.
+func (p *Projection) NamesOf(ctx context.Context, origin string, above int64, limit int) (out []Release, err error) {
 	err = p.DB.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		out = nil
 		rows, err := tx.QueryContext(ctx, `SELECT idx, envelope, product, version, channel, seq, previous
-			FROM projected_release WHERE log_id = `+idOf+` AND idx > $2 ORDER BY idx LIMIT $3`, p.Origin, above, limit)
+			FROM projected_release WHERE log_id = `+idOf+` AND idx > $2 ORDER BY idx LIMIT $3`, origin, above, limit)
 		if err != nil {
 			return err
 		}
