@@ -16,7 +16,7 @@ import (
 // configuration may have in a backup: the program's own, and those that a backup
 // must never bring.
 var reserved = []string{
-	ConfigFile, logDir, logDir + ".restoring", contentDir, mirrorsDir, runDir, clockFile, holdFile, witnessState,
+	ConfigFile, logDir, logDir + ".restoring", contentDir, mirrorsDir, runDir, buildDir, clockFile, holdFile, witnessState,
 	databaseMember, databaseMember + "-wal", databaseMember + "-shm", databaseMember + ".lock",
 }
 

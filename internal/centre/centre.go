@@ -79,6 +79,7 @@ type Node struct {
 	pending    *witness.Pending   // checkpoints of the mirror
 	holdings   *holdings.Holdings // nil where there is no mirror
 	stale      stale
+	jobs       *jobs
 	farm       farming
 	cosigned   cosigned
 
@@ -208,6 +209,7 @@ func (n *Node) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	n.lost.Store(bereft)
+	n.jobs = newJobs(n)
 	if err := n.openGossip(); err != nil {
 		return err
 	}

@@ -55,6 +55,9 @@ type Config struct {
 	WithheldAfter      string   `toml:"withheld-after"`
 	CheckpointInterval string   `toml:"checkpoint-interval"`
 	WitnessPolicy      string   `toml:"witness-policy"`
+	Rebuild            []string `toml:"rebuild"`
+	RebuildEngine      string   `toml:"rebuild-engine"`
+	RebuildSlots       int64    `toml:"rebuild-slots"`
 	FarmListen         string   `toml:"farm-listen"`
 	FarmWorkers        []string `toml:"farm-workers"`
 	FarmDatabase       Database `toml:"farm-database"`
@@ -267,6 +270,9 @@ func (c *Config) check() (key string, err error) {
 		{"witness-per-second", checkRange(c.WitnessPerSecond, 1, 10_000)},
 		{"mirror-content-bytes", checkRange(c.MirrorContentBytes, 0, 1<<50)},
 		{"witness-policy", checkOptionalPath(c.WitnessPolicy)},
+		{"rebuild", checkRebuild(c.Rebuild)},
+		{"rebuild-engine", checkEngine(c.RebuildEngine)},
+		{"rebuild-slots", checkRange(c.RebuildSlots, 0, maxSlots)},
 		{"farm-listen", checkListen(c.FarmListen, true, false)},
 		{"farm-database", checkFarmDatabase(c.FarmDatabase)},
 		{"log-level", c.level.UnmarshalText([]byte(c.LogLevel))},

@@ -253,6 +253,8 @@ type Status struct {
 	Troubles []Trouble `json:"troubles,omitempty"`
 	// Holdings of others' logs, where the node is a mirror and has a circle.
 	Holdings []holdings.Status `json:"holdings,omitempty"`
+	// Alerts name releases that are not what their source makes.
+	Alerts []Alert `json:"alerts,omitempty"`
 }
 
 // Status asks the node.
@@ -292,6 +294,9 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 	s := &Status{Info: n.Info(), Ledger: l, Content: count, Witness: w, Witnesses: n.witnesses(), Holdings: held}
 	if err := n.quorum.shut(); err != nil {
 		s.Closed = err.Error()
+	}
+	if s.Alerts, err = n.Alerts(ctx); err != nil {
+		return nil, err
 	}
 	return s, n.gossipStatus(ctx, s)
 }

@@ -15,6 +15,7 @@ import (
 
 	"vitrine.example/internal/circle"
 	"vitrine.example/internal/clock"
+	"vitrine.example/internal/farm"
 	"vitrine.example/internal/gossip"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/mirror"
@@ -70,6 +71,8 @@ var codes = []struct {
 	{"mirror", http.StatusBadRequest, ErrMirror},
 	{"unmirrored", http.StatusNotFound, mirror.ErrUnknown},
 	{"rotation", http.StatusConflict, ErrRotation},
+	{"no-job", http.StatusNotFound, farm.ErrUnknown},
+	{"job-state", http.StatusConflict, farm.ErrState},
 	{"unconfirmed", http.StatusServiceUnavailable, ledger.ErrUnconfirmed},
 	{"unpublished", http.StatusServiceUnavailable, ledger.ErrUnpublished},
 }
@@ -166,6 +169,7 @@ func (n *Node) controlHandler() http.Handler {
 	n.circleControl(mux)
 	n.forkControl(mux)
 	n.rotationControl(mux)
+	n.jobControl(mux)
 	mux.HandleFunc("POST /witness", n.serveWitnessCall)
 	mux.Handle("GET /metrics", n.metrics)
 	mux.HandleFunc("POST /mirror", n.serveAskMirror)

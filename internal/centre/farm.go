@@ -59,7 +59,9 @@ func (f *farming) close() error {
 func (f *farming) worker(id digest.Digest) string { return f.workers[id] }
 
 // office is where workers get their work, the node's own too.
-func (n *Node) office() *farm.Local { return &farm.Local{Queue: n.farm.queue, Store: n.content} }
+func (n *Node) office() *farm.Local {
+	return &farm.Local{Queue: n.farm.queue, Store: n.content, Fetch: n.jobs.fetch}
+}
 
 // farmListener opens the address of the workers; nil where there is none.
 func (n *Node) farmListener(ctx context.Context) (*listener, error) {

@@ -59,6 +59,7 @@ func (n *Node) fetch(ctx context.Context) {
 // arrived tells the pages that a statement is held. They find it by and by where
 // this fails.
 func (n *Node) arrived(ctx context.Context, origin string, index int64) {
+	defer n.jobs.arrived(origin, index)
 	err := n.projection.Arrived(ctx, origin, index)
 	if err != nil && !errors.Is(err, projection.ErrUnknown) && ctx.Err() == nil {
 		n.log.Warn("the pages were not told of a statement", "origin", origin, "index", index, "err", err)

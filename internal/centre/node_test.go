@@ -24,6 +24,7 @@ import (
 	"vitrine.example/internal/clock"
 	"vitrine.example/internal/ledger"
 	"vitrine.example/internal/release"
+	"vitrine.example/internal/sandbox"
 	"vitrine.example/internal/store"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
@@ -33,6 +34,7 @@ import (
 const serveEnv = "VITRINE_TEST_SERVE"
 
 func TestMain(m *testing.M) {
+	sandbox.Enter() // what is rebuilt runs in the own binary
 	rotateAndDie()
 	dir := os.Getenv(serveEnv)
 	if dir == "" {
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	n, err := Open(ctx, dir, nil)
+	n, err := Open(ctx, dir, serveLog())
 	if err == nil {
 		err = n.Serve(ctx, func(addr string) { fmt.Println(addr) })
 		closing, cancel := context.WithTimeout(context.Background(), 20*time.Second)

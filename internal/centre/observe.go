@@ -123,6 +123,7 @@ func (n *Node) newMetrics() (*meter.Registry, error) {
 		n.quorumMetrics(),
 		n.gossipMetrics(),
 		n.holdingsMetrics(),
+		n.jobMetrics(),
 	)
 	all = append(all,
 		meter.Runtime(),

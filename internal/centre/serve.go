@@ -29,6 +29,11 @@ func (n *Node) Serve(ctx context.Context, ready func(addr string)) error {
 	if err != nil {
 		return fmt.Errorf("serving the node: %w", err)
 	}
+	stopJobs, err := n.startJobs(ctx)
+	if err != nil {
+		return fmt.Errorf("serving the node: %w", err)
+	}
+	defer stopJobs()
 	listeners, err := n.listen(ctx, site)
 	if err != nil {
 		return fmt.Errorf("serving the node: %w", err)
