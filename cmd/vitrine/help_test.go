@@ -102,6 +102,9 @@ func TestEveryExampleRuns(t *testing.T) {
 					keepFork(t, bin, dir)
 				}
 				rotated(t, bin, dir, line)
+				if strings.Contains(line, "vitrine job ") {
+					exampleJob(t, bin, dir, line)
+				}
 				runExample(t, dir, bin, line)
 			})
 		}

@@ -71,6 +71,9 @@ func (c *console) showStatus(s *centre.Status) {
 	for _, f := range s.Forks {
 		c.row("FORK", oneLine(f.Origin)+" has signed two histories: "+f.Digest.String())
 	}
+	for i := range s.Alerts {
+		c.showAlert(&s.Alerts[i])
+	}
 	for _, t := range s.Troubles {
 		c.row("trouble", oneLine(strings.TrimSpace(t.Peer+" "+t.Log)+": since "+whenever(&t.Since)+": "+t.Error))
 	}

@@ -48,6 +48,7 @@ func newRoot(c *console) *cobra.Command {
 		newMirror(c),
 		newKey(c),
 		newFork(c),
+		newJob(c),
 		newProjection(c),
 		newBackup(c),
 		newRestore(c),

@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"eventually":   eventually,
 			"substdout":    substdout,
 			"forkevidence": writeForkEvidence,
+			"sources":      sources,
 			"makerecipe":   makerecipe,
 			"rebuilt":      rebuilt,
 		},
