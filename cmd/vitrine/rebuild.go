@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vitrine.example/digest"
+	"vitrine.example/internal/centre"
 	"vitrine.example/internal/content"
 	"vitrine.example/internal/rebuild"
 	"vitrine.example/internal/recipe"
@@ -100,7 +101,7 @@ func (c *console) rebuild(cmd *cobra.Command, operand string, p *rebuildFlags) e
 	defer os.RemoveAll(tmp)
 	bar := c.progress()
 	h.Runner = &rebuild.Runner{Engine: newEngine(p.engine), Store: store, Now: time.Now, Dir: tmp, Progress: bar.at}
-	h.Judge = &rebuild.Judge{Shipped: p.find, Dir: tmp}
+	h.Judge = &rebuild.Judge{Shipped: p.find, Explainer: centre.Explainer(), Dir: tmp}
 	return c.doRebuild(cmd.Context(), h, p, tmp, bar)
 }
 

@@ -13,7 +13,7 @@ func newRoot(c *console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vitrine",
 		Short: "publish releases in a transparency log, and verify them offline",
-		Long: `vitrine publishes releases in a transparency log and verifies them offline.`,
+		Long:  `vitrine publishes releases in a transparency log and verifies them offline.`,
 		Example: `  vitrine init node --url https://vendor.example
   vitrine release publish --product pkg:generic/app@1.0 --artifact app.tar.gz node
   vitrine policy init --node node -o vitrine-policy.toml

@@ -1,14 +1,40 @@
 package centre
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 
+	"vitrine.example/internal/artifact"
 	"vitrine.example/internal/rebuild"
+	"vitrine.example/internal/strictjson"
 )
 
-// explainer looks into files that differ; nil: nothing is explained, and every
-// difference counts.
-func explainer() rebuild.Explainer { return nil }
+// Explainer looks into files that differ (docs/spec/explain.md).
+func Explainer() rebuild.Explainer { return looker{} }
+
+// Bounds of a report that is kept and published.
+const (
+	maxDifferences = 500
+	maxHunkLines   = 200
+)
+
+type looker struct{}
+
+// Explain compares the two, and names them as the release does: where they lie
+// on this machine is nobody's business.
+func (looker) Explain(ctx context.Context, shipped, rebuilt rebuild.File) ([]byte, bool, error) {
+	r, err := artifact.Compare(ctx, shipped.Path, rebuilt.Path, artifact.Options{Differences: maxDifferences, Hunks: maxHunkLines})
+	if err != nil {
+		return nil, false, fmt.Errorf("comparing %s with what was rebuilt: %w", shipped.Name, err)
+	}
+	r.Shipped.Name, r.Rebuilt.Name = shipped.Name, rebuilt.Name
+	report, err := strictjson.Canonical(r)
+	if err != nil {
+		return nil, false, fmt.Errorf("writing what was found in %s: %w", shipped.Name, err)
+	}
+	return report, r.Verdict == artifact.Explained, nil
+}
 
 // differing is what is read of an explanation (docs/spec/rebuild.md,
 // "Explanation") to say in one line what differs.
@@ -47,7 +73,7 @@ func difference(explanation []byte) string {
 			continue
 		}
 		if s := a.Report.first(); s != "" {
-			return rebuild.OneLine(a.Name + ": " + s + " differs")
+			return rebuild.OneLine(a.Name + ": " + s)
 		}
 		for _, m := range a.Members {
 			if m.How == "identical" || m.How == "private" || m.How == "explained" {

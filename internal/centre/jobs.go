@@ -145,7 +145,7 @@ func (n *Node) returnLeft(ctx context.Context) error {
 func (n *Node) worker() *farm.Worker {
 	return &farm.Worker{
 		Name: n.cfg.origin, Office: n.office(),
-		Engine: n.cfg.engine(), Explainer: explainer(), Dir: filepath.Join(n.dir, buildDir),
+		Engine: n.cfg.engine(), Explainer: Explainer(), Dir: filepath.Join(n.dir, buildDir),
 		Slots: int(n.cfg.RebuildSlots), Idle: jobsPause, Now: time.Now, Log: n.log,
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/farm"
-	"vitrine.example/internal/rebuild"
 	"vitrine.example/internal/sandbox"
 )
 
@@ -27,13 +26,12 @@ const maxSlotsAway = 256
 
 // WorkerOptions are a worker apart from a node.
 type WorkerOptions struct {
-	Nodes     []string // https://host:port#sha256:KEYID; all with one queue
-	Dir       string
-	Engine    string // embedded or gvisor
-	Slots     int
-	Cache     int64             // bytes of inputs that are kept
-	Explainer rebuild.Explainer // nil: nothing is explained
-	Log       *slog.Logger
+	Nodes  []string // https://host:port#sha256:KEYID; all with one queue
+	Dir    string
+	Engine string // embedded or gvisor
+	Slots  int
+	Cache  int64 // bytes of inputs that are kept
+	Log    *slog.Logger
 }
 
 // WorkerID is the ID of the key of the worker in dir, which is made where it is
@@ -83,7 +81,7 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 		return err
 	}
 	w := &farm.Worker{
-		Name: me.ID().String(), Office: office, Engine: engine, Explainer: o.Explainer, Dir: filepath.Join(o.Dir, workerWorkDir),
+		Name: me.ID().String(), Office: office, Engine: engine, Explainer: Explainer(), Dir: filepath.Join(o.Dir, workerWorkDir),
 		Cache: cache, Slots: o.Slots, Now: time.Now, Log: o.Log,
 	}
 	return w.Run(ctx)
