@@ -245,10 +245,14 @@ func named(r bin.Result, off int64) bool {
 }
 
 // pairs is how many pairs a property is held against, for each platform;
-// VITRINE_PAIRS says another number.
+// VITRINE_PAIRS says another number. The race detector, for which few are enough,
+// takes ten times as long.
 func pairs() int {
 	if n, err := strconv.Atoi(os.Getenv("VITRINE_PAIRS")); err == nil {
 		return n
+	}
+	if raceDetector {
+		return 16
 	}
 	return 160
 }
