@@ -80,13 +80,17 @@ func TestFunctionsAndLines(t *testing.T) {
 	if len(table.Funcs) != m.gotab.nfunc {
 		t.Fatalf("%d functions, want %d", m.gotab.nfunc, len(table.Funcs))
 	}
+	compared := 0
 	for i := range table.Funcs {
 		g := &table.Funcs[i]
+		if file, _, _ := table.PCToLine(g.Entry); file == "" {
+			continue // C code, of which the race detector is some, has no lines and several names here
+		}
 		j := m.funcAt(g.Entry)
 		if j < 0 || m.funcs[j].addr != g.Entry || m.funcs[j].name != g.Name {
 			t.Fatalf("%s at %#x: not found", g.Name, g.Entry)
 		}
-		if i%7 > 0 {
+		if compared++; i%7 > 0 {
 			continue
 		}
 		for off := uint64(0); off < g.End-g.Entry; off += 13 {
@@ -96,6 +100,9 @@ func TestFunctionsAndLines(t *testing.T) {
 				t.Fatalf("%s+%#x: %s:%d, want %s:%d", g.Name, off, file, line, wantFile, wantLine)
 			}
 		}
+	}
+	if compared < 1000 {
+		t.Errorf("%d functions were compared", compared)
 	}
 }
 
