@@ -45,7 +45,10 @@ func TestJobPages(t *testing.T) {
 		for class, d := range releases {
 			id, _, err := q.Add(t.Context(), farm.Ask{
 				Node: "vendor.example", Origin: "vendor.example", Product: "pkg:generic/app", Version: "1.0",
-				Order: rebuild.Order{Release: d, Recipe: digest.Of(nil), Task: rebuild.Task{Limits: recipe.DefaultLimits()}},
+				Order: rebuild.Order{
+					Release: d, Recipe: digest.Of(nil), Task: rebuild.Task{Limits: recipe.DefaultLimits()},
+					Shipped: []rebuild.Shipped{{Name: "app", SHA256: digest.Of([]byte("app")), Size: 3}},
+				},
 			})
 			check(t, err)
 			held, err := q.Take(t.Context(), "worker")
