@@ -54,7 +54,7 @@ func newFollow(p *Projection, origin string, log Log, keys Keys, source Source) 
 // load finds the log in the tables, or puts it there, and reads where an
 // earlier process stopped.
 func (f *follow) load(ctx context.Context) error {
-	var next int64
+	var id, next int64
 	var ids []byte
 	err := f.p.DB.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO projected_log (id, origin, next_idx, statements, releases, key_ids)
@@ -63,10 +63,13 @@ func (f *follow) load(ctx context.Context) error {
 			return err
 		}
 		return tx.QueryRowContext(ctx, `SELECT id, next_idx, key_ids FROM projected_log WHERE origin = $1`,
-			f.origin).Scan(&f.id, &next, &ids)
+			f.origin).Scan(&id, &next, &ids)
 	})
 	if err != nil {
 		return fmt.Errorf("reading the position of the projection: %w", err)
+	}
+	if f.id != id { // it stays when tables are made again, while others read it
+		f.id = id
 	}
 	f.trust.ids = ids
 	f.mu.Lock()
