@@ -58,6 +58,9 @@ type Config struct {
 	Rebuild            []string `toml:"rebuild"`
 	RebuildEngine      string   `toml:"rebuild-engine"`
 	RebuildSlots       int64    `toml:"rebuild-slots"`
+	RebuildMemoryBytes int64    `toml:"rebuild-memory-bytes"`
+	RebuildDiskBytes   int64    `toml:"rebuild-disk-bytes"`
+	RebuildTime        string   `toml:"rebuild-time"`
 	FarmListen         string   `toml:"farm-listen"`
 	FarmWorkers        []string `toml:"farm-workers"`
 	FarmDatabase       Database `toml:"farm-database"`
@@ -65,14 +68,15 @@ type Config struct {
 	LogLevel           string   `toml:"log-level"`
 	LogFormat          string   `toml:"log-format"`
 
-	origin   string
-	interval time.Duration
-	withheld time.Duration
-	level    slog.Level
-	proxies  []netip.Prefix
-	hosts    hosts
-	workers  map[digest.Digest]string
-	lease    time.Duration
+	origin      string
+	interval    time.Duration
+	withheld    time.Duration
+	rebuildTime time.Duration
+	level       slog.Level
+	proxies     []netip.Prefix
+	hosts       hosts
+	workers     map[digest.Digest]string
+	lease       time.Duration
 }
 
 // Database is a file path or a postgres:// URL. It prints without a password.
@@ -241,6 +245,9 @@ func (c *Config) check() (key string, err error) {
 	if c.withheld, err = parseDeadline(c.WithheldAfter); err != nil {
 		return "withheld-after", err
 	}
+	if c.rebuildTime, err = parseRebuildTime(c.RebuildTime); err != nil {
+		return "rebuild-time", err
+	}
 	if c.proxies, err = prefixes(c.TrustedProxies); err != nil {
 		return "trusted-proxies", err
 	}
@@ -273,6 +280,8 @@ func (c *Config) check() (key string, err error) {
 		{"rebuild", checkRebuild(c.Rebuild)},
 		{"rebuild-engine", checkEngine(c.RebuildEngine)},
 		{"rebuild-slots", checkRange(c.RebuildSlots, 0, maxSlots)},
+		{"rebuild-memory-bytes", checkRange(c.RebuildMemoryBytes, 1<<20, 1<<50)},
+		{"rebuild-disk-bytes", checkRange(c.RebuildDiskBytes, 1<<20, 1<<50)},
 		{"farm-listen", checkListen(c.FarmListen, true, false)},
 		{"farm-database", checkFarmDatabase(c.FarmDatabase)},
 		{"log-level", c.level.UnmarshalText([]byte(c.LogLevel))},

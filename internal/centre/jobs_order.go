@@ -215,6 +215,9 @@ func (j *jobs) fill(ctx context.Context, o *rebuild.Order, r *statement.Release,
 			return nil, err
 		}
 	}
+	if err := j.n.cfg.afford(rec, source); err != nil {
+		return nil, err
+	}
 	job, err := rec.Job(source)
 	if err != nil {
 		return nil, refuse("recipe: %w", err)

@@ -80,11 +80,11 @@ func TestHostileNodes(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 			flood(w, r)
 		},
-		"redirects":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://node.example/", 307) },
+		"redirects":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://node.example/", http.StatusTemporaryRedirect) },
 		"sends no JSON":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
 		"a long header":  func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
 		"says too much":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"lasts":1,"held":null,"more":1}`) },
-		"knows nobody":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", 403) },
+		"knows nobody":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusForbidden) },
 		"has no content": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "none", 404) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestContentThatStops(t *testing.T) {
 		"is another":      func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "an Input") },
 		"does not end":    func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 1<<20)) },
 		"is not there":    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "none", 404) },
-		"is not for them": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) },
+		"is not for them": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
