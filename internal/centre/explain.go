@@ -24,7 +24,7 @@ type looker struct{}
 // Explain compares the two, and names them as the release does: where they lie
 // on this machine is nobody's business.
 func (looker) Explain(ctx context.Context, shipped, rebuilt rebuild.File) ([]byte, bool, error) {
-	r, err := artifact.Compare(ctx, shipped.Path, rebuilt.Path, artifact.Options{Differences: maxDifferences, Hunks: maxHunkLines})
+	r, err := artifact.Compare(ctx, shipped.Path, rebuilt.Path, artifact.Options{Differences: maxDifferences, Hunks: maxHunkLines, Built: rebuilt.Built})
 	if err != nil {
 		return nil, false, fmt.Errorf("comparing %s with what was rebuilt: %w", shipped.Name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"vitrine.example/digest"
 	"vitrine.example/internal/recipe"
@@ -51,6 +52,9 @@ func (j *Judge) Judge(ctx context.Context, o *Order, a *Attempt, outDir string, 
 	var all explanation
 	for _, s := range o.Shipped {
 		c := comparison{j: j, ctx: ctx, made: made, outDir: outDir, private: private, shipped: s, of: o.outputsOf(s.Name)}
+		if o.Task.Job != nil {
+			c.built = o.Task.Job.Clock
+		}
 		x, rebuilt, err := c.compare()
 		if err != nil {
 			return nil, fmt.Errorf("comparing %s: %w", s.Name, err)
@@ -100,6 +104,7 @@ type comparison struct {
 	private []digest.Digest
 	shipped Shipped
 	of      []recipe.Output
+	built   time.Time // clock of the job; zero where there is none
 }
 
 func (c *comparison) compare() (*explained, *digest.Digest, error) {
@@ -121,7 +126,7 @@ func (c *comparison) compare() (*explained, *digest.Digest, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err := c.explain(File{c.shipped.Name, path, c.shipped.SHA256, c.shipped.Size}, made)
+	x, err := c.explain(File{Name: c.shipped.Name, Path: path, SHA256: c.shipped.SHA256, Size: c.shipped.Size}, made)
 	return x, made.SHA256, err
 }
 
@@ -136,7 +141,7 @@ func (c *comparison) explain(shipped File, made *Output) (*explained, error) {
 		return different(fmt.Sprintf("shipped is %s with %d bytes, rebuilt is %s with %d bytes; nothing here looks inside",
 			shipped.SHA256, shipped.Size, made.SHA256, made.Size)), nil
 	}
-	rebuilt := File{shipped.Name, at(c.outDir, made.Path), *made.SHA256, made.Size}
+	rebuilt := File{Name: shipped.Name, Path: at(c.outDir, made.Path), SHA256: *made.SHA256, Size: made.Size, Built: c.built}
 	report, proved, err := c.j.Explainer.Explain(c.ctx, shipped, rebuilt)
 	if err != nil {
 		return nil, err

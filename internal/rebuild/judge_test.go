@@ -60,6 +60,9 @@ func (e *explainer) Explain(_ context.Context, shipped, rebuilt rebuild.File) ([
 	if err != nil {
 		return nil, false, err
 	}
+	if !shipped.Built.IsZero() || !rebuilt.Built.Equal(exampleJob().Clock) {
+		return nil, false, errors.New("it was not told when the rebuilt file was made")
+	}
 	if digest.Of(a) != shipped.SHA256 || digest.Of(b) != rebuilt.SHA256 {
 		return nil, false, errors.New("it was given other files than it was told")
 	}

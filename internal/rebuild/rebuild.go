@@ -125,6 +125,7 @@ type File struct {
 	Path   string
 	SHA256 digest.Digest
 	Size   int64
+	Built  time.Time // clock of the job that made it; zero of a shipped file
 }
 
 // Result is what one attempt came to.

@@ -25,6 +25,9 @@ import (
 // is an Attempt; only what is wrong with this machine's own files is an error.
 func (r *Runner) Run(ctx context.Context, t *Task, log io.Writer, outDir string) (*Attempt, error) {
 	a := &Attempt{Engine: r.Engine.Name(), Started: r.now()}
+	if t.Job == nil {
+		return a.failed(r.now(), statement.ReasonRecipe, errors.New("the order has no job")), nil
+	}
 	dir, err := os.MkdirTemp(r.Dir, "rebuild-*")
 	if err != nil {
 		return nil, fmt.Errorf("rebuild: making a directory for the job: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,15 @@ func TestRunFails(t *testing.T) {
 				t.Errorf("%s: %s, want %s: %s", got.attempt.Reason, got.attempt.Detail, x.reason, x.says)
 			}
 		})
+	}
+}
+
+// A task of somebody else may be anything.
+func TestRunWithoutAJob(t *testing.T) {
+	r := rebuild.Runner{Engine: new(sandbox.Embedded), Now: time.Now, Dir: t.TempDir()}
+	a, err := r.Run(t.Context(), &rebuild.Task{Limits: recipe.DefaultLimits()}, io.Discard, t.TempDir())
+	if err != nil || a.Reason != statement.ReasonRecipe {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
