@@ -34,7 +34,7 @@ func TestPublish(t *testing.T) {
 		w.pub.Log = slog.New(slog.NewTextHandler(&said, nil))
 		r := release.Request{
 			Product: product + "@1.0", Artifacts: []string{filepath.Join(dir, "tool"), manual}, Source: source,
-			Recipe:    file(t, filepath.Join(dir, "recipe.toml"), 3, 200),
+			Recipe:    recipeFile(t, filepath.Join(dir, "recipe.toml"), "tool"),
 			SourceURI: "https://example.org/src", Notes: "https://example.org/notes", Channel: "stable",
 		}
 		out := publish(t, w, r)
@@ -72,14 +72,31 @@ func TestPublish(t *testing.T) {
 		if tar := get(t, w, src.SHA256, content.Room); int64(len(tar)) != src.Size || !bytes.Contains(tar, noise(2, 300)) {
 			t.Errorf("snapshot of %d bytes, said %d", len(tar), src.Size)
 		}
-		if rec := rel.Recipe; rec == nil || rec.Size != 200 || rec.MediaType != release.RecipeType {
+		if rec := rel.Recipe; rec == nil || rec.MediaType != release.RecipeType {
 			t.Errorf("recipe %+v", rec)
 		} else {
-			holds(t, w, rec.SHA256, content.Public, noise(3, 200))
+			holds(t, w, rec.SHA256, content.Public, []byte(recipeText("tool")))
+		}
+		if !strings.Contains(said.String(), "does not make this artifact") {
+			t.Errorf("nobody said that the recipe does not make the manual: %s", said.String())
 		}
 		r.Artifacts = []string{r.Artifacts[1], r.Artifacts[0]}
 		same(t, out, publish(t, w, r))
 	})
+}
+
+// recipeText is a recipe that makes one artifact.
+func recipeText(artifact string) string {
+	return "version = 1\nclock = 2026-03-01T12:00:00Z\n\n[[step]]\nrun = [\"/bin/true\"]\n\n" +
+		"[[output]]\npath = \"/out/a\"\nartifact = \"" + artifact + "\"\n"
+}
+
+func recipeFile(t *testing.T, path, artifact string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(recipeText(artifact)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // checkStatement reads the statement as a stranger would.

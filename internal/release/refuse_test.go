@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine.example/digest"
+	"vitrine.example/internal/recipe"
 	"vitrine.example/internal/release"
 	"vitrine.example/internal/snapshot"
 )
@@ -128,10 +129,12 @@ func TestBadRecipe(t *testing.T) {
 		dir := t.TempDir()
 		art := file(t, filepath.Join(dir, "tool"), 1, 10)
 		for path, word := range map[string]string{
-			filepath.Join(dir, "gone"):                                  "gone",
-			file(t, filepath.Join(dir, "empty"), 1, 0):                  "0 bytes",
-			file(t, filepath.Join(dir, "long"), 1, release.MaxRecipe+1): "want 1 to",
+			filepath.Join(dir, "gone"):                               "gone",
+			file(t, filepath.Join(dir, "empty"), 1, 0):               "0 bytes",
+			file(t, filepath.Join(dir, "long"), 1, recipe.MaxSize+1): "want 1 to",
 			dir: "directory",
+			file(t, filepath.Join(dir, "noise"), 1, 200):             "toml",
+			recipeFile(t, filepath.Join(dir, "other.toml"), "other"): "no artifact of the release",
 		} {
 			refused(t, w, release.Request{Product: product, Version: "1", Artifacts: []string{art}, Recipe: path}, nil, "recipe", word)
 		}

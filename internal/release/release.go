@@ -29,7 +29,6 @@ import (
 const (
 	MaxArtifact = 256 << 30
 	MaxSource   = 64 << 30
-	MaxRecipe   = 1 << 20
 )
 
 // RecipeType is the media type of a recipe (docs/spec/recipe.md).
@@ -122,7 +121,7 @@ func (p *Publisher) Publish(ctx context.Context, r Request) (*Published, error) 
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := readRecipe(r.Recipe)
+	text, err := p.readRecipe(r.Recipe, files)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +133,7 @@ func (p *Publisher) Publish(ctx context.Context, r Request) (*Published, error) 
 			return nil, err
 		}
 	}
-	if rel.Recipe, err = p.storeRecipe(ctx, recipe); err != nil {
+	if rel.Recipe, err = p.storeRecipe(ctx, text); err != nil {
 		return nil, err
 	}
 	return p.publish(ctx, rel, r)
