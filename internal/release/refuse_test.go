@@ -133,7 +133,7 @@ func TestBadRecipe(t *testing.T) {
 			file(t, filepath.Join(dir, "empty"), 1, 0):               "0 bytes",
 			file(t, filepath.Join(dir, "long"), 1, recipe.MaxSize+1): "want 1 to",
 			dir: "directory",
-			file(t, filepath.Join(dir, "noise"), 1, 200):             "toml",
+			file(t, filepath.Join(dir, "noise"), 1, 200):             "UTF-8",
 			recipeFile(t, filepath.Join(dir, "other.toml"), "other"): "no artifact of the release",
 		} {
 			refused(t, w, release.Request{Product: product, Version: "1", Artifacts: []string{art}, Recipe: path}, nil, "recipe", word)
