@@ -303,18 +303,25 @@ func (r *rotation) forget(text string) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range made {
-		k, ok := parseRingName(keysDir, filepath.Base(path))
-		if !ok {
+	return r.removeCopies(keysDir, made, text, "")
+}
+
+// removeCopies removes those of the files in a directory that hold the key text,
+// but one.
+func (r *rotation) removeCopies(dir string, names []string, text, but string) error {
+	for _, name := range names {
+		k, ok := parseRingName(dir, filepath.Base(name))
+		if !ok || k.file == but {
 			continue
 		}
 		if err := k.read(r.n.dir, r.n.cfg.origin); err != nil {
 			return err
 		}
-		if k.text == text {
-			if err := r.remove(k.file); err != nil {
-				return err
-			}
+		if k.text != text {
+			continue
+		}
+		if err := r.remove(k.file); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -384,19 +391,5 @@ func (r *rotation) forgetRetired(text, but string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		k, ok := parseRingName(retiredDir, name)
-		if !ok || k.file == but {
-			continue
-		}
-		if err := k.read(r.n.dir, r.n.cfg.origin); err != nil {
-			return err
-		}
-		if k.text == text {
-			if err := r.remove(k.file); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return r.removeCopies(retiredDir, names, text, but)
 }
