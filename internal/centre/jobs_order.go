@@ -223,6 +223,9 @@ func (j *jobs) fill(ctx context.Context, o *rebuild.Order, r *statement.Release,
 		return nil, refuse("recipe: %w", err)
 	}
 	o.Outputs, o.Task = rec.Outputs, rebuild.Task{Job: job, Limits: rec.Limits}
+	if err := o.Check(); err != nil {
+		return nil, refuse("%w", err)
+	}
 	for _, in := range rec.Inputs {
 		if in.Private != "" {
 			o.Private = append(o.Private, in.SHA256)

@@ -58,6 +58,9 @@ func (h *Hand) Do(ctx context.Context) (*Report, error) {
 			}
 		}
 	}
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	jd, err := job.Digest()
 	if err != nil {
 		return nil, err

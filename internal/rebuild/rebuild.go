@@ -16,6 +16,7 @@ package rebuild
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -41,6 +42,28 @@ type Order struct {
 	Outputs []recipe.Output // which output is which artifact
 	Private []digest.Digest // inputs that the recipe calls private
 	Task    Task
+}
+
+// ErrCopied is the error of a recipe to which a shipped file goes in as it is.
+var ErrCopied = errors.New("to copy a file is not to build it")
+
+// Check refuses an order whose job is given what it is to make. It cannot see what
+// lies in another form in an input: who trusts a rebuild trusts that somebody reads
+// the recipe.
+func (o *Order) Check() error {
+	if o.Task.Job == nil {
+		return nil
+	}
+	in := map[digest.Digest]bool{}
+	for _, c := range o.Task.Job.Needs() {
+		in[c.SHA256] = true
+	}
+	for _, s := range o.Shipped {
+		if in[s.SHA256] {
+			return fmt.Errorf("the recipe takes the shipped %s (%s) as an input: %w", s.Name, s.SHA256, ErrCopied)
+		}
+	}
+	return nil
 }
 
 // Shipped is an artifact of a release.
