@@ -33,6 +33,15 @@ func (n *Node) Proof(ctx context.Context, origin string, index int64) (*tlog.Pro
 	return l.Proof(ctx, index)
 }
 
+// shownQueue is the queue where this node has anything built, by itself or by
+// workers elsewhere; nil elsewhere.
+func (n *Node) shownQueue() *farm.Queue {
+	if len(n.cfg.Rebuild) == 0 && n.cfg.FarmListen == "" {
+		return nil
+	}
+	return n.Queue()
+}
+
 // jobPages shows a queue of rebuilds on the pages; nil where there is none.
 func (n *Node) jobPages(q *farm.Queue) web.Jobs {
 	if q == nil {
@@ -49,6 +58,19 @@ type jobPages struct {
 // List implements [web.Jobs].
 func (j jobPages) List(ctx context.Context, before int64, limit int) ([]farm.Row, error) {
 	return j.q.List(ctx, before, nil, limit)
+}
+
+// Alerts implements [web.Jobs].
+func (j jobPages) Alerts(ctx context.Context) ([]web.Alert, error) {
+	all, err := j.n.Alerts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]web.Alert, len(all))
+	for i := range all {
+		out[i] = web.Alert{Release: all[i].Release, Text: AlertText(&all[i])}
+	}
+	return out, nil
 }
 
 // Job implements [web.Jobs].

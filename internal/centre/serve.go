@@ -97,7 +97,7 @@ func (n *Node) site() (http.Handler, error) {
 		Info: n.Info(), Describe: n.Info, Ledger: n.ledger, Content: n.content, Projection: n.projection, Circle: n, Standing: n,
 		Ready: n.unready, Logger: n.log, Metrics: n.metrics, Now: time.Now,
 		Rate: float64(n.cfg.RequestsPerSecond), Burst: int(n.cfg.RequestBurst), Proxies: n.cfg.proxies,
-		Mounts: n.mounts(), Forks: n.gossip, Dealings: n, Proofs: n, Jobs: n.jobPages(n.Queue()),
+		Mounts: n.mounts(), Forks: n.gossip, Dealings: n, Proofs: n, Jobs: n.jobPages(n.shownQueue()),
 	}
 	if n.witness != nil {
 		o.Witness = n.witness

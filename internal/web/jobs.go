@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"vitrine.example/digest"
 	"vitrine.example/internal/farm"
 )
 
@@ -20,6 +21,26 @@ type Jobs interface {
 	// Log returns some of the log of a job's newest attempt, from an offset on, as
 	// long as it is not published; nothing at its end.
 	Log(ctx context.Context, id, from int64) ([]byte, error)
+	// Alerts are the releases that are not what their source makes, though those
+	// before them were, and that nobody has acknowledged.
+	Alerts(ctx context.Context) ([]Alert, error)
+}
+
+// Alert is one of them.
+type Alert struct {
+	Release digest.Digest
+	Text    string // what is wrong, in words
+}
+
+// maxAlerts bounds how many are shown.
+const maxAlerts = 10
+
+func (s *site) alerts(ctx context.Context) ([]Alert, error) {
+	if s.Jobs == nil {
+		return nil, nil
+	}
+	all, err := s.Jobs.Alerts(ctx)
+	return all[:min(len(all), maxAlerts)], err
 }
 
 // Job is one rebuild.
@@ -40,6 +61,7 @@ const (
 // jobsPage lists the jobs.
 type jobsPage struct {
 	Rebuilds bool // this node does
+	Alerts   []Alert
 	Jobs     []farm.Row
 	Older    int64 // number below which there are more; 0: there are none
 	First    bool
@@ -53,6 +75,9 @@ func (s *site) jobs(r *http.Request) (string, any, error) {
 	p := jobsPage{Rebuilds: s.Jobs != nil, First: before == 0}
 	if s.Jobs == nil {
 		return "jobs", p, nil
+	}
+	if p.Alerts, err = s.alerts(r.Context()); err != nil {
+		return "", nil, err
 	}
 	p.Jobs, err = s.Jobs.List(r.Context(), before, pageJobs+1)
 	if err == nil && len(p.Jobs) > pageJobs {

@@ -39,6 +39,7 @@ type startPage struct {
 	Checkpoint string
 	Behind     int64 // entries not yet shown
 	Circle     bool  // the node belongs to one
+	Alerts     []Alert
 }
 
 type statementKey struct {
@@ -69,6 +70,9 @@ func (s *site) start(r *http.Request) (string, any, error) {
 	if s.Circle != nil {
 		_, err := s.Circle.Circle(ctx)
 		p.Circle = err == nil
+	}
+	if p.Alerts, err = s.alerts(ctx); err != nil {
+		return "", nil, err
 	}
 	p.Keys = keysOf(s.info())
 	return "start", p, nil

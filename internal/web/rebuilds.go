@@ -117,6 +117,7 @@ type rebuildsPage struct {
 	Older    string // address of the next page; empty: there is none
 	First    bool
 	Jobs     bool // this node rebuilds
+	Alerts   []Alert
 }
 
 // Address is that of the list from its beginning, for an outcome and a release.
@@ -155,6 +156,9 @@ func (s *site) rebuilds(r *http.Request) (string, any, error) {
 		return "", nil, err
 	}
 	p.First = after == nil
+	if p.Alerts, err = s.alerts(r.Context()); err != nil {
+		return "", nil, err
+	}
 	all, err := s.Projection.Rebuilds(r.Context(), f, after)
 	if err != nil {
 		return "", nil, err
