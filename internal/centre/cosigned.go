@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine.example/internal/circle"
+	"vitrine.example/internal/mirror"
 	"vitrine.example/internal/witness"
 	"vitrine.example/statement"
 	"vitrine.example/tlog"
@@ -22,7 +23,8 @@ import (
 // log waited for. So a node gets the checkpoints of the members' logs from the
 // members, and what other members' witnesses have cosigned of them, and proves
 // entries of its copies under these. Who gives none, or another history, is
-// proved under the mirror checkpoint.
+// proved under the mirror checkpoint. So it does with its own log: what it
+// published bears the cosignatures that it waited for, and others come later.
 
 // Bounds of gathering.
 const (
@@ -75,9 +77,6 @@ func (c *cosigned) note(origin string, cp *tlog.SignedCheckpoint, mirrored int64
 // gatherCosigned asks for checkpoints until ctx ends. A member whose log has not
 // grown is not asked.
 func (n *Node) gatherCosigned(ctx context.Context) {
-	if n.mirror == nil {
-		return
-	}
 	for pause(ctx, cosignedPause) == nil {
 		h, err := n.Circle(ctx)
 		if err != nil {
@@ -88,7 +87,7 @@ func (n *Node) gatherCosigned(ctx context.Context) {
 		}
 		var work sync.WaitGroup
 		for i := range h.Current.Members {
-			if m := &h.Current.Members[i]; m.Origin != n.cfg.origin && m.State == circle.Confirmed {
+			if m := &h.Current.Members[i]; m.State == circle.Confirmed {
 				work.Go(func() { n.gatherFrom(ctx, h.Current, m) })
 			}
 		}
@@ -99,16 +98,16 @@ func (n *Node) gatherCosigned(ctx context.Context) {
 // gatherFrom asks a member for its log's checkpoint, and the others for their
 // cosignatures.
 func (n *Node) gatherFrom(ctx context.Context, c *circle.Current, m *circle.Member) {
-	s, err := n.mirror.Get(ctx, m.Origin)
-	if err != nil || s.Size == 0 {
+	size, err := n.provable(ctx, m.Origin)
+	if err != nil || size == 0 {
 		return // nothing to prove yet
 	}
-	now, more := n.cosigned.note(m.Origin, nil, s.Size)
+	now, more := n.cosigned.note(m.Origin, nil, size)
 	if !more {
 		return
 	}
-	if now == nil || now.Size < s.Size {
-		if now, err = n.cosignedOf(ctx, m, m.URL); err != nil {
+	if now == nil || now.Size < size {
+		if now, err = n.publishedBy(ctx, m); err != nil {
 			n.log.Debug("a member gives no checkpoint", "member", m.Origin, "err", err)
 			return
 		}
@@ -120,7 +119,41 @@ func (n *Node) gatherFrom(ctx context.Context, c *circle.Current, m *circle.Memb
 			n.addCosignatures(ctx, &all, m, w)
 		}
 	}
-	n.cosigned.note(m.Origin, &all, s.Size)
+	n.cosigned.note(m.Origin, &all, size)
+}
+
+// provable is how many entries of a log this node can prove.
+func (n *Node) provable(ctx context.Context, origin string) (int64, error) {
+	if origin == n.cfg.origin {
+		s, err := n.ledger.Status(ctx)
+		return s.Published, err
+	}
+	if n.mirror == nil {
+		return 0, mirror.ErrUnknown
+	}
+	s, err := n.mirror.Get(ctx, origin)
+	return s.Size, err
+}
+
+// publishedBy is the newest checkpoint that a member shows of its log.
+func (n *Node) publishedBy(ctx context.Context, m *circle.Member) (*tlog.SignedCheckpoint, error) {
+	if m.Origin != n.cfg.origin {
+		return n.cosignedOf(ctx, m, m.URL)
+	}
+	b, err := n.ledger.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tlog.ParseCheckpoint(b)
+}
+
+// More implements [web.Proofs]: the own checkpoint with the cosignatures that
+// came after it was published.
+func (n *Node) More(cp *tlog.SignedCheckpoint) *tlog.SignedCheckpoint {
+	if all := n.cosigned.of(n.cfg.origin); all != nil && all.Checkpoint.String() == cp.Checkpoint.String() {
+		return all
+	}
+	return cp
 }
 
 // addCosignatures adds those of one member's witness, where it has seen the same.

@@ -78,3 +78,24 @@ func TestCosignedWaitsForTheMirror(t *testing.T) {
 		t.Errorf("the copy has grown: %v, %v", now, more)
 	}
 }
+
+// TestMoreOnTheOwnCheckpoint: cosignatures that came late are put to the very
+// checkpoint that they are of, and to no other.
+func TestMoreOnTheOwnCheckpoint(t *testing.T) {
+	n := connect(t, newNode(t, InitOptions{URL: "https://vendor.example"})).local()
+	w := fixture.New("own", key.P256, "ams", "sin")
+	w.Fill(3)
+	published, all := w.Signed(w.Checkpoint(), w.Witnesses[0]), w.Signed(w.Checkpoint(), w.Witnesses...)
+	if got := n.More(published); got != published {
+		t.Errorf("more, where nothing came: %+v", got)
+	}
+	n.cosigned.note("vendor.example", all, 3)
+	if got := n.More(published); len(got.Signatures) != 3 {
+		t.Errorf("%d signatures, want 3", len(got.Signatures))
+	}
+	w.Fill(1)
+	newer := w.Signed(w.Checkpoint())
+	if got := n.More(newer); got != newer {
+		t.Errorf("cosignatures of another checkpoint: %+v", got)
+	}
+}

@@ -18,6 +18,8 @@ import (
 // held of them, with all its signatures.
 type Proofs interface {
 	Proof(ctx context.Context, origin string, index int64) (*tlog.Proof, error)
+	// More returns a checkpoint of the own log with all cosignatures that are known.
+	More(cp *tlog.SignedCheckpoint) *tlog.SignedCheckpoint
 }
 
 // What goes into a bundle at most.
@@ -183,6 +185,9 @@ func (s *site) logged(ctx context.Context, d digest.Digest, index int64) (proof.
 	p, err := tlog.ParseProof(text)
 	if err != nil {
 		return proof.Logged{}, fmt.Errorf("proving entry %d: %w", index, err)
+	}
+	if s.Proofs != nil {
+		p.Checkpoint = s.Proofs.More(p.Checkpoint)
 	}
 	return proof.Logged{Envelope: env, Proof: p}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,17 @@ func (c centres) Proof(_ context.Context, origin string, index int64) (*tlog.Pro
 		return nil, fmt.Errorf("no copy of %s", origin)
 	}
 	return w.Prove(index, w.Witnesses...), nil
+}
+
+// late signs what came to the own checkpoint after it was published.
+var late = fixture.New("late", key.P256, "late").Witnesses[0]
+
+func (c centres) More(cp *tlog.SignedCheckpoint) *tlog.SignedCheckpoint {
+	s, err := late.SignCheckpoint(cp.Checkpoint)
+	if err != nil {
+		return cp
+	}
+	return &tlog.SignedCheckpoint{Checkpoint: cp.Checkpoint, Signatures: append(slices.Clone(cp.Signatures), s)}
 }
 
 // newCentre is a log of its own name.
@@ -244,6 +256,8 @@ func TestBundleOfRebuilds(t *testing.T) {
 			k := s.Key.Public()
 			if w := s.o.Proofs.(centres)[l.Proof.Checkpoint.Origin]; w != nil {
 				k = w.Vendor.Public()
+			} else if _, err := late.Verifier().Verify(l.Proof.Checkpoint); err != nil {
+				t.Errorf("what came late to the own checkpoint is not there: %v", err)
 			}
 			if err := l.Verify(k); err != nil || !want[l.Envelope.Digest()] {
 				t.Errorf("statement %d: %v", i, err)
